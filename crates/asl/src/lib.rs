@@ -1,0 +1,1 @@
+//! Amazon States Language: parse and validate with source spans, JSONPath, intrinsic functions.

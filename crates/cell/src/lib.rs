@@ -1,0 +1,1 @@
+//! The loop that owns state: inputs in batches, one commit, then replies and effects.

@@ -1,0 +1,1 @@
+//! Executions as cells that drive the interpreter; integrations and event source mappings.

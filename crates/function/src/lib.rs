@@ -1,0 +1,1 @@
+//! Lambda: packages, worker processes, the Runtime API.

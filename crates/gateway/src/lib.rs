@@ -1,0 +1,1 @@
+//! HTTP on one port: SigV4, AWS JSON, Query and REST protocols to operations.

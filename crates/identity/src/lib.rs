@@ -1,0 +1,1 @@
+//! STS, IAM and Secrets Manager: who calls, what is allowed, what is secret.

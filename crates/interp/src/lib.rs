@@ -1,0 +1,1 @@
+//! The deterministic interpreter of state machines.

@@ -1,0 +1,1 @@
+//! RDS Data API over an embedded SQL database or PostgreSQL.

@@ -1,0 +1,1 @@
+//! The storage contract on local disk: a write-ahead log with an index behind it.
