@@ -11,7 +11,7 @@ pub struct Fault {
     /// 4xx: the sender's fault. 5xx: ours.
     pub status: u16,
     /// Further members of the error's shape (`CancellationReasons`, `Item`).
-    pub members: Map<String, Value>,
+    pub members: Box<Map<String, Value>>,
 }
 
 impl Fault {
@@ -21,7 +21,7 @@ impl Fault {
     }
 
     pub fn with_status(status: u16, code: impl Into<String>, message: impl Into<String>) -> Fault {
-        Fault { code: code.into(), query_code: None, message: message.into(), status, members: Map::new() }
+        Fault { code: code.into(), query_code: None, message: message.into(), status, members: Box::default() }
     }
 
     /// AWS's name for input that breaks the model: a missing, unknown or malformed member.
