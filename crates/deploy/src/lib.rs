@@ -1,1 +1,3 @@
 //! CloudFormation and SAM templates to resources.
+pub mod template;
+pub mod sam;
