@@ -166,6 +166,13 @@ pub enum ResourceKind {
     Integration(Integration),
 }
 
+impl ResourceKind {
+    /// Whether workers poll for it with GetActivityTask.
+    pub fn is_activity(&self) -> bool {
+        matches!(self, ResourceKind::Activity { .. })
+    }
+}
+
 /// A service integration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Integration {

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::limits::DIAGNOSTICS_MAX;
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
@@ -34,14 +36,29 @@ pub struct Diagnostic {
     pub code: &'static str,
     /// AWS's wording where it is known.
     pub message: String,
-    /// AWS's location: `/States/Foo/Next`.
-    pub location: String,
+    /// AWS's location: `/States/Foo/Next`. None where AWS gives none.
+    pub location: Option<String>,
     pub span: Span,
     /// What to do: `did you mean 'Resource'?`.
     pub help: Option<String>,
 }
 
-/// All findings about a definition, in the order of the text.
+impl fmt::Display for Diagnostic {
+    /// One line for people: `error at 3:5: message (/States/Foo); did you mean 'Bar'?`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = if self.severity == Severity::Error { "error" } else { "warning" };
+        write!(f, "{severity} at {}:{}: {}", self.span.line, self.span.column, self.message)?;
+        if let Some(location) = &self.location {
+            write!(f, " ({location})")?;
+        }
+        match &self.help {
+            Some(help) => write!(f, "; {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All findings about a definition: of the fields in the order of the text, of each scope's graph after its states.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Diagnostics {
     items: Vec<Diagnostic>,
@@ -67,7 +84,42 @@ impl Diagnostics {
 
     /// The message of CreateStateMachine's `InvalidDefinition`: `Invalid State Machine Definition: 'CODE: ... at /X'`.
     pub fn aws_message(&self) -> String {
-        String::new()
+        let errors = self.items.iter().filter(|d| d.severity == Severity::Error).map(|d| match &d.location {
+            Some(location) => format!("{}: {} at {location}", d.code, d.message),
+            None => format!("{}: {}", d.code, d.message),
+        });
+        format!("Invalid State Machine Definition: '{}'", errors.collect::<Vec<_>>().join(", "))
+    }
+
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        if self.items.len() < DIAGNOSTICS_MAX {
+            self.items.push(diagnostic);
+        }
+    }
+
+    /// Fills in lines and columns, in one pass over the text.
+    pub(crate) fn locate(mut self, text: &str) -> Diagnostics {
+        let mut order: Vec<usize> = (0..self.items.len()).collect();
+        order.sort_by_key(|i| self.items[*i].span.start);
+        let (mut at, mut line, mut column) = (0, 1, 1);
+        for i in order {
+            let span = &mut self.items[i].span;
+            for c in text[at..span.start.max(at)].chars() {
+                (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
+            }
+            at = span.start.max(at);
+            (span.line, span.column) = (line, column);
+        }
+        self
+    }
+}
+
+impl<'d> IntoIterator for &'d Diagnostics {
+    type Item = &'d Diagnostic;
+    type IntoIter = std::slice::Iter<'d, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

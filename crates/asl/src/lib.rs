@@ -13,10 +13,15 @@
 
 mod ast;
 mod diagnostic;
+mod grammar;
 mod intrinsic;
+mod json;
+mod limits;
+mod parse;
 mod path;
 mod reference_path;
 mod template;
+mod text;
 
 pub use ast::{
     Branch, Catcher, Choice, ChoiceRule, Comparison, Condition, Count, DataKind, ExecutionType, Fail, Integration,
@@ -26,17 +31,9 @@ pub use ast::{
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 pub use intrinsic::{Intrinsic, IntrinsicError};
+pub use limits::{DEFINITION_BYTES_MAX, EVALUATION_BYTES_MAX};
+pub use parse::{parse, validate};
 pub use path::{Path, PathError, PathErrorReason, Root, SyntaxError};
 pub use reference_path::{InsertError, ReferencePath};
 pub use template::{Env, EvalError, Expression, Template};
-
-/// Parses and validates a definition; every error comes back in one pass.
-pub fn parse(text: &str) -> Result<StateMachine, Diagnostics> {
-    let _ = text;
-    Err(Diagnostics::default())
-}
-
-/// All that is wrong or doubtful with a definition; empty when it is fine.
-pub fn validate(text: &str) -> Diagnostics {
-    parse(text).err().unwrap_or_default()
-}
+pub use text::json_text;

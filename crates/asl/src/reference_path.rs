@@ -1,27 +1,43 @@
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::{Path, PathError, SyntaxError};
+use crate::path::Single;
+use crate::text::json_text;
+use crate::{Path, PathError, Root, SyntaxError};
 
 /// A path that names exactly one node, which can be read, and written unless it starts from the context object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReferencePath {
     path: Path,
+    steps: Vec<Single>,
 }
 
 impl ReferencePath {
     /// Compiles `text`; wildcards, slices, filters, unions and `..` are refused.
     pub fn parse(text: &str) -> Result<ReferencePath, SyntaxError> {
-        Ok(ReferencePath { path: Path::parse(text)? })
+        let path = Path::parse(text)?;
+        let message = || "a reference path has no wildcards, slices, filters, unions, '..' or functions".to_owned();
+        let steps = path.single_steps().ok_or_else(|| SyntaxError { message: message(), offset: 0 })?;
+        Ok(ReferencePath { path, steps })
     }
 
     /// `$`.
     pub fn whole_input() -> ReferencePath {
-        ReferencePath { path: Path::whole_input() }
+        ReferencePath { path: Path::whole_input(), steps: Vec::new() }
     }
 
     /// The text as written.
     pub fn as_str(&self) -> &str {
         self.path.as_str()
+    }
+
+    /// The same as a path.
+    pub fn as_path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it reads the input or the context object.
+    pub fn root(&self) -> Root {
+        self.path.root()
     }
 
     /// Whether it is exactly `$`.
@@ -31,21 +47,87 @@ impl ReferencePath {
 
     /// Reads the node.
     pub fn evaluate<'v>(&self, input: &'v Value, context: &'v Value) -> Result<&'v Value, PathError> {
-        let _ = (input, context);
-        Err(self.path.evaluate(input, context).expect_err("a reference path"))
+        let mut value = match self.path.root() {
+            Root::Input => input,
+            Root::Context => context,
+        };
+        for step in &self.steps {
+            let found = match (step, value) {
+                (Single::Name(name), Value::Object(members)) => members.get(&**name),
+                (Single::Index(index), Value::Array(items)) => position(items.len(), *index).map(|index| &items[index]),
+                _ => None,
+            };
+            let Some(found) = found else {
+                // Only a failing path gets here, and it fails again, with the reason.
+                return match self.path.evaluate(input, context) {
+                    Err(error) => Err(error),
+                    Ok(_) => unreachable!("a reference path is definite"),
+                };
+            };
+            value = found;
+        }
+        Ok(value)
     }
 
     /// Puts `result` at this place of `input` (`ResultPath`), making objects on the way where nothing is.
-    pub fn insert(&self, input: Value, result: Value) -> Result<Value, InsertError> {
-        let _ = (input, result);
-        Err(InsertError { path: self.as_str().to_owned() })
+    ///
+    /// A scalar on the way, a name asked of an array, or an index beyond the end is an [`InsertError`].
+    pub fn insert(&self, mut input: Value, result: Value) -> Result<Value, InsertError> {
+        if !self.fits(&input) {
+            return Err(InsertError { path: self.as_str().to_owned(), input: json_text(&input) });
+        }
+        let mut place = &mut input;
+        for step in &self.steps {
+            place = match (step, place) {
+                (Single::Name(name), Value::Object(members)) => {
+                    members.entry(&**name).or_insert_with(|| Value::Object(Map::new()))
+                }
+                (Single::Index(index), Value::Array(items)) => {
+                    let index = position(items.len(), *index).expect("checked by fits");
+                    &mut items[index]
+                }
+                _ => unreachable!("checked by fits"),
+            };
+        }
+        *place = result;
+        Ok(input)
     }
+
+    fn fits(&self, input: &Value) -> bool {
+        let mut place = input;
+        for (i, step) in self.steps.iter().enumerate() {
+            match (step, place) {
+                (Single::Name(name), Value::Object(members)) => match members.get(&**name) {
+                    Some(next) => place = next,
+                    // What is not there is made, as objects.
+                    None => return self.steps[i + 1..].iter().all(|step| matches!(step, Single::Name(_))),
+                },
+                (Single::Index(index), Value::Array(items)) => match position(items.len(), *index) {
+                    Some(index) => place = &items[index],
+                    None => return false,
+                },
+                _ => return false,
+            }
+        }
+        true
+    }
+}
+
+fn position(len: usize, index: i64) -> Option<usize> {
+    let index = if index < 0 {
+        len.checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
+    } else {
+        usize::try_from(index).ok()?
+    };
+    (index < len).then_some(index)
 }
 
 /// A result that cannot be put where `ResultPath` says: `States.ResultPathMatchFailure`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Unable to apply ReferencePath {path} to input")]
+#[error("Unable to apply ReferencePath {path} to input {input}")]
 pub struct InsertError {
     /// As written.
     pub path: String,
+    /// The raw input, as JSON text.
+    pub input: String,
 }

@@ -1,6 +1,9 @@
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::{Intrinsic, IntrinsicError, Path, PathError, SyntaxError};
+use crate::limits::{Budget, EVALUATION_BYTES_MAX, Exceeded};
+use crate::parse;
+use crate::path::PathErrorReason;
+use crate::{Diagnostics, Intrinsic, IntrinsicError, Path, PathError, SyntaxError};
 
 /// What an evaluation reads.
 pub struct Env<'a> {
@@ -39,12 +42,20 @@ impl Expression {
 
     /// Computes the value; `field` (`ErrorPath`, `value.$`) is what an error names.
     pub fn evaluate(&self, field: &str, env: &mut Env<'_>) -> Result<Value, EvalError> {
-        match self {
-            Expression::Path(path) => match path.evaluate(env.input, env.context) {
-                Ok(value) => Ok(value.into_owned()),
-                Err(source) => Err(EvalError::Path { field: field.to_owned(), source }),
-            },
-            Expression::Intrinsic(intrinsic) => intrinsic.evaluate(field, env),
+        self.evaluate_within(field, env, &mut Budget::new())
+    }
+
+    fn evaluate_within(&self, field: &str, env: &mut Env<'_>, budget: &mut Budget) -> Result<Value, EvalError> {
+        let path = match self {
+            Expression::Intrinsic(intrinsic) => return intrinsic.evaluate_within(field, env, budget),
+            Expression::Path(path) => path,
+        };
+        let too_large = |_: Exceeded| EvalError::TooLarge { field: field.to_owned() };
+        match path.evaluate_within(env.input, env.context, budget) {
+            Ok(std::borrow::Cow::Borrowed(value)) => budget.copy(value).map_err(too_large),
+            Ok(std::borrow::Cow::Owned(value)) => Ok(value),
+            Err(PathError { reason: PathErrorReason::TooLarge, .. }) => Err(too_large(Exceeded)),
+            Err(source) => Err(EvalError::Path { field: field.to_owned(), source }),
         }
     }
 }
@@ -52,36 +63,93 @@ impl Expression {
 /// A payload template (`Parameters`, `ResultSelector`, `ItemSelector`), compiled once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
-    literal: Value,
+    root: Piece,
+}
+
+/// A part of a template. What has no expression inside is one literal.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Piece {
+    Literal(Value),
+    Object(Vec<(String, Piece)>),
+    Array(Vec<Piece>),
+    /// The key as written (`name.$`) is what errors name.
+    Expression {
+        field: String,
+        expression: Expression,
+    },
 }
 
 impl Template {
+    /// Compiles a template from its JSON text.
+    pub fn parse(text: &str) -> Result<Template, Diagnostics> {
+        parse::parse_template(text)
+    }
+
+    pub(crate) fn new(root: Piece) -> Template {
+        Template { root }
+    }
+
     /// Computes the value.
     pub fn evaluate(&self, env: &mut Env<'_>) -> Result<Value, EvalError> {
-        let _ = env;
-        Ok(self.literal.clone())
+        self.root.evaluate(env, &mut Budget::new())
+    }
+
+    /// The value, if nothing in it depends on the input.
+    pub fn as_literal(&self) -> Option<&Value> {
+        match &self.root {
+            Piece::Literal(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl Piece {
+    /// Recurses as deep as the template's text, which the parser bounds.
+    fn evaluate(&self, env: &mut Env<'_>, budget: &mut Budget) -> Result<Value, EvalError> {
+        match self {
+            Piece::Literal(value) => Ok(value.clone()),
+            Piece::Object(members) => {
+                let mut object = Map::with_capacity(members.len());
+                for (key, piece) in members {
+                    object.insert(key.clone(), piece.evaluate(env, budget)?);
+                }
+                Ok(Value::Object(object))
+            }
+            Piece::Array(pieces) => pieces.iter().map(|piece| piece.evaluate(env, budget)).collect(),
+            Piece::Expression { field, expression } => match expression.evaluate_within(field, env, budget) {
+                // AWS gives null for an index beyond the end here, unlike for a name that is missing.
+                Err(EvalError::Path {
+                    source: PathError { reason: PathErrorReason::IndexOutOfRange { .. }, .. },
+                    ..
+                }) => Ok(Value::Null),
+                result => result,
+            },
+        }
     }
 }
 
 /// Why an expression has no value.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvalError {
-    /// A path found nothing. Fails the state with `States.ParameterPathFailure` in templates, `States.Runtime` elsewhere.
+    /// A path found nothing: `States.Runtime`.
     #[error("{source}")]
     Path { field: String, source: PathError },
-    /// An intrinsic function refused its arguments.
+    /// The path of a function's argument found nothing: `States.Runtime`.
+    #[error("{source}")]
+    Argument { field: String, source: IntrinsicError },
+    /// An intrinsic function refused its arguments: `States.IntrinsicFailure`.
     #[error("{source}")]
     Intrinsic { field: String, source: IntrinsicError },
-    /// The result would be larger than any payload: `States.DataLimitExceeded`.
-    #[error("the result of '{field}' exceeds {bytes_max} bytes")]
-    TooLarge { field: String, bytes_max: usize },
+    /// The result would be larger, or nest deeper, than any payload: `States.DataLimitExceeded`.
+    #[error("the value of the field '{field}' exceeds {EVALUATION_BYTES_MAX} bytes, or nests too deeply")]
+    TooLarge { field: String },
 }
 
 impl EvalError {
     /// The error name to fail the state with.
     pub fn error_name(&self) -> &'static str {
         match self {
-            EvalError::Path { .. } => "States.Runtime",
+            EvalError::Path { .. } | EvalError::Argument { .. } => "States.Runtime",
             EvalError::Intrinsic { .. } => "States.IntrinsicFailure",
             EvalError::TooLarge { .. } => "States.DataLimitExceeded",
         }

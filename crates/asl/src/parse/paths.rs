@@ -1,0 +1,116 @@
+//! Fields that hold paths, and numbers that may come from one.
+
+use crate::ast::{Count, Percentage, ResultPath, Seconds, Selection, TextSource};
+use crate::json::{Json, Node, Range};
+use crate::path::SyntaxError;
+use crate::{Expression, Path, ReferencePath, Root};
+
+use super::Checker;
+use super::fields::{Fields, SECONDS_MAX};
+
+/// Where in the definition a mistake inside a string is, as far as escapes let it be told.
+pub(super) fn fault_range(node: &Node, error: &SyntaxError) -> Range {
+    let unescaped = node.as_str().map_or(0, str::len) + 2 == node.range.len();
+    let start = if unescaped { node.range.start + 1 + error.offset } else { node.range.start };
+    start.min(node.range.end - 1)..node.range.end
+}
+
+impl Fields<'_> {
+    /// A path; AWS's wording, what the parser expected as help.
+    pub(super) fn path(&self, c: &mut Checker, name: &str) -> Option<Path> {
+        let text = self.string(c, name)?;
+        let node = self.get(name)?;
+        match Path::parse(text) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                let help = Some(error.message.clone());
+                c.error_with_help("Value must be a valid JSONPath.", &self.at(name), &fault_range(node, &error), help);
+                None
+            }
+        }
+    }
+
+    /// A reference path. Few fields may read the context object.
+    pub(super) fn reference_path(&self, c: &mut Checker, name: &str, context: bool) -> Option<ReferencePath> {
+        let path = self.path(c, name)?;
+        let (message, help) = match ReferencePath::parse(path.as_str()) {
+            Ok(path) if context || path.root() == Root::Input => return Some(path),
+            Ok(_) => ("Value is not a Reference Path", "this field cannot read the context object ('$$')".to_owned()),
+            Err(error) => ("Value is not a Reference Path", error.message),
+        };
+        c.error_with_help(message, &self.at(name), &self.get(name)?.range, Some(help));
+        None
+    }
+
+    pub(super) fn selection(&self, c: &mut Checker, name: &str) -> Selection {
+        match self.get(name) {
+            None => Selection::default(),
+            Some(Node { json: Json::Null, .. }) => Selection::Discard,
+            Some(_) => self.path(c, name).map_or_else(Selection::default, Selection::Path),
+        }
+    }
+
+    pub(super) fn result_path(&self, c: &mut Checker) -> ResultPath {
+        match self.get("ResultPath") {
+            None => ResultPath::default(),
+            Some(Node { json: Json::Null, .. }) => ResultPath::Discard,
+            Some(_) => self.reference_path(c, "ResultPath", false).map_or_else(ResultPath::default, ResultPath::At),
+        }
+    }
+
+    /// `TimeoutSeconds` or `TimeoutSecondsPath`, and the like.
+    pub(super) fn seconds(&self, c: &mut Checker, name: &str, min: u64) -> Option<Seconds> {
+        let path = format!("{name}Path");
+        self.at_most_one(c, &[name, &path]);
+        match self.integer(c, name, min, SECONDS_MAX) {
+            Some(seconds) => Some(Seconds::Literal(seconds)),
+            None => self.reference_path(c, &path, false).map(Seconds::Path),
+        }
+    }
+
+    pub(super) fn count(&self, c: &mut Checker, name: &str) -> Option<Count> {
+        let path = format!("{name}Path");
+        self.at_most_one(c, &[name, &path]);
+        match self.integer(c, name, 0, u64::MAX) {
+            Some(count) => Some(Count::Literal(count)),
+            None => self.reference_path(c, &path, false).map(Count::Path),
+        }
+    }
+
+    pub(super) fn percentage(&self, c: &mut Checker, name: &str) -> Option<Percentage> {
+        let path = format!("{name}Path");
+        self.at_most_one(c, &[name, &path]);
+        match self.float(c, name, 0.0, 100.0) {
+            Some(percentage) => Some(Percentage::Literal(percentage)),
+            None => self.reference_path(c, &path, false).map(Percentage::Path),
+        }
+    }
+
+    /// `Error` or `ErrorPath`, `Cause` or `CausePath`.
+    pub(super) fn text_source(&self, c: &mut Checker, name: &str) -> Option<TextSource> {
+        let path = format!("{name}Path");
+        self.at_most_one(c, &[name, &path]);
+        if let Some(text) = self.string(c, name) {
+            if text.starts_with("$.") || text.starts_with("$$.") || super::template::looks_like_call(text) {
+                let message = "Field value looks like a path, but field name does not end with 'Path'.";
+                c.warn(super::NO_PATH, message, &self.at(name), &self.get(name)?.range);
+            }
+            return Some(TextSource::Literal(text.to_owned()));
+        }
+        let text = self.string(c, &path)?;
+        if text.starts_with('$') {
+            self.reference_path(c, &path, true)?;
+        }
+        match Expression::parse(text) {
+            Ok(expression) => Some(TextSource::Expression(expression)),
+            Err(error) => {
+                let node = self.get(&path)?;
+                let message = format!(
+                    "The value for the field '{path}' must be a valid JSONPath or a valid intrinsic function call"
+                );
+                c.error_with_help(message, &self.at(&path), &fault_range(node, &error), Some(error.message));
+                None
+            }
+        }
+    }
+}
