@@ -24,6 +24,11 @@ pub trait Machine: Send + 'static {
     /// Applies one input. An `Err` fails the whole turn: nothing of it is written and the state is loaded anew.
     fn apply(&mut self, input: Self::Input, turn: &mut Turn<'_>) -> Result<(), Error>;
 
+    /// Called once at the end of every turn: writes what several inputs of the turn may have changed.
+    fn settle(&mut self, _turn: &mut Turn<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// When [`Machine::wake`] is due next, if at all.
     fn wake_at(&self) -> Option<Timestamp> {
         None
@@ -122,6 +127,7 @@ impl<M: Machine> Core<M> {
         if machine.wake_at().is_some_and(|t| t <= turn.now()) {
             machine.wake(turn)?;
         }
+        machine.settle(turn)?;
         if *sweep_at <= turn.now() {
             turn.sweep_inbox(SWEEP_RECORDS_MAX)?;
             *sweep_at = turn.now() + SWEEP_INTERVAL;

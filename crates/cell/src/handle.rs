@@ -89,6 +89,11 @@ impl<I: Send + 'static> Cell<I> {
         Ok(Cell { inputs: tx })
     }
 
+    /// Whether the loop has ended, so that nothing will ever be taken in again.
+    pub fn is_stopped(&self) -> bool {
+        self.inputs.is_closed()
+    }
+
     /// Hands an input over without waiting for anything.
     pub fn send(&self, input: I) -> Result<(), CellError> {
         self.inputs.try_send(input).map_err(|e| match e {
@@ -145,6 +150,11 @@ impl<I: Send + 'static> Cells<I> {
     /// The cell that owns `key`.
     pub fn of(&self, key: &[u8]) -> &Cell<I> {
         &self.cells[shard_of(key, self.cells.len())]
+    }
+
+    /// The cell of that index.
+    pub fn at(&self, index: usize) -> Option<&Cell<I>> {
+        self.cells.get(index)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Cell<I>> {

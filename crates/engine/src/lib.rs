@@ -1,1 +1,32 @@
-//! Executions as cells that drive the interpreter; integrations and event source mappings.
+//! Executions as cells that drive the interpreter; task dispatch, activities and event source mappings.
+//!
+//! Step Functions without its wire format: state machines and executions are stored, [`interp`] says what happens, and
+//! tasks call functions through an [`Invoker`] and every other service through the registry.
+//!
+//! **Invariants**
+//! - A Standard execution's position and history are stored in the batch that lets its effects out; after a crash it
+//!   goes on where that batch left it, and tasks that were open are carried out (again).
+//! - A task on one of our own services carries the key of its outbox entry, so that the service does it once.
+//! - An Express execution runs in memory. Its asynchronous start is stored and runs again after a crash.
+//! - A running execution keeps the definition it began with.
+//!
+//! Knows nothing of HTTP, and of the language only what [`asl`] and [`interp`] say.
+
+mod activity;
+mod api;
+mod catalog;
+mod engine;
+mod execution;
+mod fault;
+mod invoker;
+mod keys;
+mod mapping;
+mod options;
+mod record;
+mod task;
+mod token;
+
+pub use engine::Engine;
+pub use invoker::{Invocation, InvokeFuture, Invoked, Invoker};
+pub use mapping::{Mappings, ReceivedMessage, SourceQueue};
+pub use options::Options;

@@ -1,0 +1,274 @@
+use std::sync::Arc;
+
+use base::{Scope, Timestamp};
+use cell::Cell;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use service::{Call, Fault};
+
+use super::machines::find;
+use super::{Adder, execution_id, history, page};
+use crate::catalog::StateMachine;
+use crate::engine::Inner;
+use crate::execution::{self, Execution, Input, Start};
+use crate::fault;
+use crate::record::HeadRecord;
+
+pub(super) fn add(to: &mut Adder<'_>) {
+    to.operation("StartExecution", start);
+    to.operation("StartSyncExecution", start_sync);
+    to.operation("StopExecution", stop);
+    to.operation("DescribeExecution", describe);
+    to.operation("ListExecutions", list);
+    to.operation("GetExecutionHistory", history::get);
+    to.operation("DescribeStateMachineForExecution", describe_machine);
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StartInput {
+    state_machine_arn: String,
+    name: Option<String>,
+    input: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StartOutput {
+    execution_arn: String,
+    start_date: f64,
+}
+
+async fn start(engine: Arc<Inner>, call: Call, input: StartInput) -> Result<StartOutput, Fault> {
+    let machine = find(&engine, &input.state_machine_arn)?;
+    let (cell, mut start) = prepare(&engine, &machine, input)?;
+    start.effect = call.effect;
+    let started = cell.call(|reply| Input::Start { start: Box::new(start), reply }).await;
+    let started = started.map_err(fault::from_cell)??;
+    Ok(StartOutput { execution_arn: started.arn, start_date: started.start.as_seconds_f64() })
+}
+
+async fn start_sync(engine: Arc<Inner>, _: Call, input: StartInput) -> Result<Value, Fault> {
+    let machine = find(&engine, &input.state_machine_arn)?;
+    if !machine.record.express {
+        return Err(fault::type_not_supported());
+    }
+    let (cell, mut start) = prepare(&engine, &machine, input)?;
+    start.durable = false;
+    let (name, input) = (start.head.name.clone(), start.head.input.clone());
+    let ended = cell.call(|reply| Input::StartSync { start: Box::new(start), reply }).await;
+    let (started, end) = ended.map_err(fault::from_cell)?;
+    let stop = Timestamp::from_millis(end.stop_ms);
+    let duration_ms = stop.since(started.start).as_millis();
+    let mut output = json!({
+        "executionArn": started.arn,
+        "stateMachineArn": machine.arn,
+        "name": name,
+        "startDate": started.start.as_seconds_f64(),
+        "stopDate": stop.as_seconds_f64(),
+        "status": end.status(),
+        "input": input,
+        "inputDetails": {"included": true},
+        "billingDetails": {
+            "billedMemoryUsedInMB": 64,
+            // Billed in steps of 100 ms.
+            "billedDurationInMilliseconds": duration_ms.div_ceil(100).max(1) * 100,
+        },
+    });
+    let members = output.as_object_mut().expect("made above");
+    if let Some(text) = end.output {
+        members.insert("output".into(), text.into());
+        members.insert("outputDetails".into(), json!({"included": true}));
+    }
+    members.extend(end.error.map(|e| ("error".to_owned(), e.into())));
+    members.extend(end.cause.map(|c| ("cause".to_owned(), c.into())));
+    Ok(output)
+}
+
+/// Checks what needs no state, and finds the cell that decides about the rest.
+fn prepare(engine: &Inner, machine: &StateMachine, input: StartInput) -> Result<(Cell<Input>, Start), Fault> {
+    let name = input.name.unwrap_or_else(|| engine.entropy.uuid());
+    fault::check_name(&name)?;
+    let text = input.input.unwrap_or_else(|| "{}".to_owned());
+    if text.len() > engine.options.standard_limits.payload_bytes_max {
+        return Err(Fault::client(
+            "InvalidExecutionInput",
+            format!("Input size exceeds the limit of {} bytes", engine.options.standard_limits.payload_bytes_max),
+        ));
+    }
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+        return Err(Fault::client(
+            "InvalidExecutionInput",
+            format!("Invalid State Machine Execution Input: '{error}'"),
+        ));
+    }
+    let record = &machine.record;
+    let express_id = record.express.then(|| engine.entropy.uuid());
+    let cell = match &express_id {
+        Some(_) => usize::try_from(engine.entropy.below(execution::CELLS as u64)).unwrap_or(0),
+        None => execution::cell_of(&machine.scope, &record.name, &name),
+    };
+    let head = HeadRecord {
+        account: machine.scope.account().to_owned(),
+        region: machine.scope.region().to_owned(),
+        machine: record.name.clone(),
+        name,
+        express_id,
+        definition_id: record.definition_id,
+        revision_id: record.revision_id.clone(),
+        role_arn: record.role_arn.clone(),
+        start_ms: engine.clock.now().as_millis(),
+        input: text,
+    };
+    let cell = engine.cells()?.at(cell).ok_or_else(|| Fault::internal("unknown cell"))?.clone();
+    Ok((cell, Start { head, definition: machine.definition.clone(), effect: None, durable: true }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StopInput {
+    execution_arn: String,
+    error: Option<String>,
+    cause: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StopOutput {
+    stop_date: f64,
+}
+
+async fn stop(engine: Arc<Inner>, _: Call, input: StopInput) -> Result<StopOutput, Fault> {
+    let id = execution_id(&*engine.store, &input.execution_arn)?;
+    let cell = engine.cells()?.at(usize::from(id.cell)).ok_or_else(|| Fault::internal("unknown cell"))?;
+    let StopInput { error, cause, execution_arn } = input;
+    let stopped = cell.call(|reply| Input::Stop { id, error, cause, reply }).await.map_err(fault::from_cell)?;
+    if let Some(stop) = stopped {
+        return Ok(StopOutput { stop_date: stop.as_seconds_f64() });
+    }
+    // Stopping what has ended is no error: AWS answers with the time it ended.
+    let end = load(&engine, &execution_arn)?.end.ok_or_else(|| fault::execution_does_not_exist(&execution_arn))?;
+    Ok(StopOutput { stop_date: Timestamp::from_millis(end.stop_ms).as_seconds_f64() })
+}
+
+fn load(engine: &Inner, arn: &str) -> Result<Execution, Fault> {
+    let id = execution_id(&*engine.store, arn)?;
+    let found = execution::read(&*engine.store, id).map_err(fault::from_store)?;
+    found.ok_or_else(|| fault::execution_does_not_exist(arn))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DescribeInput {
+    execution_arn: String,
+    #[allow(dead_code)]
+    included_data: Option<String>,
+}
+
+async fn describe(engine: Arc<Inner>, _: Call, input: DescribeInput) -> Result<Value, Fault> {
+    let execution = load(&engine, &input.execution_arn)?;
+    let head = &execution.head;
+    let metadata_only = input.included_data.as_deref() == Some("METADATA_ONLY");
+    let mut output = json!({
+        "executionArn": execution::execution_arn(head),
+        "stateMachineArn": head.machine_arn(),
+        "name": head.name,
+        "status": execution.status(),
+        "startDate": Timestamp::from_millis(head.start_ms).as_seconds_f64(),
+        "redriveCount": 0,
+        "redriveStatus": "NOT_REDRIVABLE",
+        "redriveStatusReason": redrive_reason(&execution),
+    });
+    let members = output.as_object_mut().expect("made above");
+    if !metadata_only {
+        members.insert("input".into(), head.input.clone().into());
+        members.insert("inputDetails".into(), json!({"included": true}));
+    }
+    if let Some(end) = execution.end {
+        members.insert("stopDate".into(), Timestamp::from_millis(end.stop_ms).as_seconds_f64().into());
+        if let Some(text) = end.output.filter(|_| !metadata_only) {
+            members.insert("output".into(), text.into());
+            members.insert("outputDetails".into(), json!({"included": true}));
+        }
+        members.extend(end.error.map(|e| ("error".to_owned(), e.into())));
+        members.extend(end.cause.map(|c| ("cause".to_owned(), c.into())));
+    }
+    Ok(output)
+}
+
+fn redrive_reason(execution: &Execution) -> &'static str {
+    match execution.status() {
+        "RUNNING" => "Execution is RUNNING and cannot be redriven",
+        "SUCCEEDED" => "Execution is SUCCEEDED and cannot be redriven",
+        _ => "RedriveExecution is not supported yet",
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListInput {
+    state_machine_arn: Option<String>,
+    status_filter: Option<String>,
+    max_results: Option<i64>,
+    next_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListOutput {
+    executions: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_token: Option<String>,
+}
+
+async fn list(engine: Arc<Inner>, _: Call, input: ListInput) -> Result<ListOutput, Fault> {
+    let Some(arn) = input.state_machine_arn else {
+        return Err(Fault::validation("stateMachineArn is required; listing by mapRunArn is not supported yet"));
+    };
+    let machine = find(&engine, &arn)?;
+    if machine.record.express {
+        return Err(fault::type_not_supported());
+    }
+    let limit = page::limit(input.max_results)?;
+    let after = page::read(input.next_token.as_deref())?;
+    let keep = |e: &Execution| input.status_filter.as_deref().is_none_or(|wanted| wanted == e.status());
+    let scope: &Scope = &machine.scope;
+    let found = execution::list(&*engine.store, scope, &machine.record.name, after.as_deref(), limit, keep);
+    let (found, next) = found.map_err(fault::from_store)?;
+    let executions = found.iter().map(|e| {
+        let mut entry = json!({
+            "executionArn": execution::execution_arn(&e.head),
+            "stateMachineArn": machine.arn,
+            "name": e.head.name,
+            "status": e.status(),
+            "startDate": Timestamp::from_millis(e.head.start_ms).as_seconds_f64(),
+            "redriveCount": 0,
+        });
+        if let (Some(end), Some(members)) = (&e.end, entry.as_object_mut()) {
+            members.insert("stopDate".into(), Timestamp::from_millis(end.stop_ms).as_seconds_f64().into());
+        }
+        entry
+    });
+    Ok(ListOutput { executions: executions.collect(), next_token: next.map(|n| page::write(&n)) })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DescribeMachineInput {
+    execution_arn: String,
+}
+
+async fn describe_machine(engine: Arc<Inner>, _: Call, input: DescribeMachineInput) -> Result<Value, Fault> {
+    let head = load(&engine, &input.execution_arn)?.head;
+    let definition = engine.catalog.definition_text(head.definition_id).map_err(fault::from_store)?;
+    Ok(json!({
+        "stateMachineArn": head.machine_arn(),
+        "name": head.machine,
+        "definition": definition,
+        "roleArn": head.role_arn,
+        "updateDate": Timestamp::from_millis(head.start_ms).as_seconds_f64(),
+        "revisionId": head.revision_id,
+        "loggingConfiguration": {"level": "OFF", "includeExecutionData": false},
+        "tracingConfiguration": {"enabled": false},
+    }))
+}

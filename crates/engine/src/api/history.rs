@@ -1,0 +1,45 @@
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use service::{Call, Fault};
+
+use super::{execution_id, page};
+use crate::engine::Inner;
+use crate::execution::{HistoryPage, history_page};
+use crate::fault;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Input {
+    execution_arn: String,
+    max_results: Option<i64>,
+    #[serde(default)]
+    reverse_order: bool,
+    next_token: Option<String>,
+    include_execution_data: Option<bool>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Output {
+    events: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_token: Option<String>,
+}
+
+pub(super) async fn get(engine: Arc<Inner>, _: Call, input: Input) -> Result<Output, Fault> {
+    let id = execution_id(&*engine.store, &input.execution_arn)?;
+    let limit = page::limit(input.max_results)?;
+    let from = match page::read(input.next_token.as_deref())? {
+        None => None,
+        Some(token) => Some(u64::from_be_bytes(token.try_into().map_err(|_| fault::invalid_page_token())?)),
+    };
+    let page = history_page(&*engine.store, id, from, input.reverse_order, limit).map_err(fault::from_store)?;
+    let HistoryPage { events, next } = page;
+    let data = input.include_execution_data.unwrap_or(true);
+    Ok(Output {
+        events: events.iter().map(|e| e.to_json(data)).collect(),
+        next_token: next.map(|id| page::write(&id.to_be_bytes())),
+    })
+}

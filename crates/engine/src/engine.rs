@@ -1,0 +1,108 @@
+use std::sync::{Arc, OnceLock};
+
+use base::{Clock, Entropy};
+use cell::{CellOptions, Cells};
+use service::{Fault, Registry};
+use store::{Batch, Error, Fence, Key, Store};
+
+use crate::activity::Activities;
+use crate::catalog::Catalog;
+use crate::execution::{CELLS, Input, Outside, Owner};
+use crate::invoker::Invoker;
+use crate::task::Dispatcher;
+use crate::token::Tokens;
+use crate::{Options, fault};
+
+/// State machines, executions, activities and task tokens of one store.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<Entropy>,
+    pub catalog: Catalog,
+    pub tokens: Tokens,
+    pub activities: Activities,
+    pub dispatcher: Arc<Dispatcher>,
+    pub options: Options,
+    cells: OnceLock<Cells<Input>>,
+}
+
+impl Engine {
+    /// Reads state machines and activities. Executions go on with [`Engine::run`], when everything they call is there.
+    pub async fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<Entropy>,
+        invoker: Arc<dyn Invoker>,
+        options: Options,
+    ) -> Result<Engine, Error> {
+        let catalog = Catalog::start(store.clone(), clock.clone()).await?;
+        let tokens = Tokens::new(token_key(&*store, &entropy).await?);
+        let activities = Activities::new(catalog.clone(), options.activity_pollers_max);
+        let dispatcher = Dispatcher::new(store.clone(), invoker, activities.clone(), entropy.clone(), options);
+        let inner = Inner {
+            store,
+            clock,
+            entropy,
+            catalog,
+            tokens,
+            activities,
+            dispatcher: Arc::new(dispatcher),
+            options,
+            cells: OnceLock::new(),
+        };
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// Lets executions run: new ones, and those that were running when the store was last used.
+    ///
+    /// `registry` holds the operations that tasks call, `endpoint` is what URLs in their answers begin with.
+    ///
+    /// # Panics
+    /// If called twice.
+    pub async fn run(&self, registry: Registry, endpoint: &str) -> Result<(), Error> {
+        let Inner { store, clock, entropy, catalog, tokens, dispatcher, options, .. } = &*self.inner;
+        assert!(dispatcher.registry.set(registry).is_ok(), "an engine runs once");
+        let _ = dispatcher.endpoint.set(endpoint.into());
+        let outside: Outside = {
+            let dispatcher = dispatcher.clone();
+            Arc::new(move |work| dispatcher.take(work))
+        };
+        let owner =
+            |cell| Owner::new(cell, catalog.clone(), tokens.clone(), entropy.clone(), outside.clone(), *options);
+        let cells = Cells::start("execution", CELLS, owner, store, clock, &CellOptions::default()).await?;
+        let _ = dispatcher.cells.set(cells.clone());
+        let _ = self.inner.cells.set(cells);
+        Ok(())
+    }
+}
+
+impl Inner {
+    pub fn cells(&self) -> Result<&Cells<Input>, Fault> {
+        self.cells.get().ok_or_else(|| fault::from_cell(cell::CellError::Stopped))
+    }
+}
+
+/// The key that task tokens are made with: made once, then stored.
+async fn token_key(store: &dyn Store, entropy: &Entropy) -> Result<[u8; 32], Error> {
+    const VERSION: u8 = 1;
+    let key = Key::new("engine-token-key").build();
+    loop {
+        if let Some(value) = store.get(&key)? {
+            let secret = value.strip_prefix(&[VERSION]).and_then(|s| s.try_into().ok());
+            return secret.ok_or_else(|| Error::Corrupt("token key record".to_owned()));
+        }
+        let mut value = vec![VERSION];
+        value.extend_from_slice(&entropy.secret_bytes::<32>());
+        let mut batch = Batch::new().fenced(Fence { key: key.clone().into(), value: None });
+        batch.put(key.clone(), value);
+        match store.commit(batch).await {
+            Ok(_) | Err(Error::Fenced) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

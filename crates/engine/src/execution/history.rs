@@ -1,0 +1,100 @@
+use bytes::Bytes;
+use interp::HistoryEvent;
+use store::{Error, KeyReader, Range, Store};
+
+use crate::keys::{self, ExecutionId};
+
+const VERSION: u8 = 1;
+
+/// The events of one turn as one value: a version byte, then each event behind its length (four bytes).
+#[derive(Default)]
+pub(super) struct Chunk {
+    first: u64,
+    bytes: Vec<u8>,
+}
+
+impl Chunk {
+    pub fn push(&mut self, event: &HistoryEvent) {
+        if self.bytes.is_empty() {
+            self.first = event.id;
+            self.bytes.push(VERSION);
+        }
+        let encoded = event.encode();
+        let len = u32::try_from(encoded.len()).expect("an event is far below 4 GiB");
+        self.bytes.extend_from_slice(&len.to_be_bytes());
+        self.bytes.extend_from_slice(&encoded);
+    }
+
+    /// The id of the first event and the value, if there were events.
+    pub fn take(&mut self) -> Option<(u64, Vec<u8>)> {
+        (!self.bytes.is_empty()).then(|| (self.first, std::mem::take(&mut self.bytes)))
+    }
+}
+
+fn decode(value: &Bytes, id: ExecutionId) -> Result<Vec<HistoryEvent>, Error> {
+    let corrupt = |what: &str| Error::Corrupt(format!("history of execution {}/{}: {what}", id.cell, id.number));
+    let Some((&VERSION, mut rest)) = value.split_first() else { return Err(corrupt("unknown version")) };
+    let mut events = Vec::new();
+    while let Some((len, tail)) = rest.split_first_chunk::<4>() {
+        let len = u32::from_be_bytes(*len) as usize;
+        let event = tail.get(..len).ok_or_else(|| corrupt("cut off"))?;
+        events.push(HistoryEvent::decode(event).map_err(|e| corrupt(&e.to_string()))?);
+        rest = &tail[len..];
+    }
+    if rest.is_empty() { Ok(events) } else { Err(corrupt("cut off")) }
+}
+
+/// Some events of a history, and the id to go on with.
+pub(crate) struct HistoryPage {
+    pub events: Vec<HistoryEvent>,
+    pub next: Option<u64>,
+}
+
+/// At most `limit` events from `from` on (1 is the first), or from `from` backwards; `None`: from the last one.
+pub(crate) fn history_page(
+    store: &dyn Store,
+    id: ExecutionId,
+    from: Option<u64>,
+    reverse: bool,
+    limit: usize,
+) -> Result<HistoryPage, Error> {
+    const CHUNKS_PER_READ: usize = 64;
+    let prefix = keys::history(id).build();
+    let mut range = Range::prefix(&prefix).limit(CHUNKS_PER_READ);
+    if reverse {
+        range = range.reverse();
+        if let Some(from) = from {
+            range.end = keys::history(id).u64(from + 1).build();
+        }
+    } else if let Some(from) = from {
+        // The chunk that holds `from` begins at it or before it.
+        let before =
+            Range { end: keys::history(id).u64(from + 1).build(), ..Range::prefix(&prefix).reverse().limit(1) };
+        if let Some((key, _)) = store.scan(&before)?.first() {
+            range.start = key.to_vec();
+        }
+    }
+    let mut events = Vec::new();
+    loop {
+        let chunks = store.scan(&range)?;
+        for (key, value) in &chunks {
+            KeyReader::new(&key[prefix.len()..]).u64()?;
+            let mut chunk = decode(value, id)?;
+            if reverse {
+                chunk.reverse();
+            }
+            events.extend(chunk.into_iter().filter(|e| match from {
+                Some(from) if reverse => e.id <= from,
+                Some(from) => e.id >= from,
+                None => true,
+            }));
+        }
+        match chunks.last() {
+            Some((last, _)) if chunks.len() == CHUNKS_PER_READ && events.len() <= limit => range = range.after(last),
+            _ => break,
+        }
+    }
+    let next = events.get(limit).map(|e| e.id);
+    events.truncate(limit);
+    Ok(HistoryPage { events, next })
+}

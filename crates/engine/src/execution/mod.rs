@@ -1,0 +1,114 @@
+//! Executions as cells: each drives the interpreter, stores what it says, then lets its effects out.
+
+mod history;
+mod owner;
+mod query;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use base::{Scope, Timestamp};
+use cell::Reply;
+use interp::{RunTask, TaskId};
+use service::{EffectId, Fault};
+
+use crate::keys::ExecutionId;
+use crate::record::{EndRecord, HeadRecord};
+
+pub(crate) use history::{HistoryPage, history_page};
+pub(crate) use owner::Owner;
+pub(crate) use query::{Execution, cell_of, find, list, read};
+
+/// Cells that executions are spread over. Part of the stored state: never change it.
+pub(crate) const CELLS: usize = 8;
+
+/// What the cells of executions take in.
+pub(crate) enum Input {
+    Start {
+        start: Box<Start>,
+        reply: Reply<Result<Started, Fault>>,
+    },
+    /// Runs an Express execution and answers when it has ended.
+    StartSync {
+        start: Box<Start>,
+        reply: Reply<(Started, EndRecord)>,
+    },
+    /// What happened to a task. Answers whether anybody was waiting for it.
+    Task {
+        id: ExecutionId,
+        input: interp::Input,
+        reply: Option<Reply<bool>>,
+    },
+    Heartbeat {
+        id: ExecutionId,
+        task: TaskId,
+        reply: Reply<bool>,
+    },
+    /// Answers with the time of the stop; `None` if there is no such running execution.
+    Stop {
+        id: ExecutionId,
+        error: Option<String>,
+        cause: Option<String>,
+        reply: Reply<Option<Timestamp>>,
+    },
+    /// Answers when the execution has ended.
+    Watch {
+        id: ExecutionId,
+        reply: Reply<Option<EndRecord>>,
+    },
+}
+
+/// An execution to be started: all checks that need no state are done.
+pub(crate) struct Start {
+    pub head: HeadRecord,
+    pub definition: Arc<asl::StateMachine>,
+    pub effect: Option<EffectId>,
+    /// Whether an Express execution is to survive a crash, by running again from its start.
+    pub durable: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Started {
+    pub arn: String,
+    pub start: Timestamp,
+}
+
+/// What leaves a cell of executions once it is durable.
+pub(crate) enum Work {
+    Run(Box<Job>),
+    Cancel { id: ExecutionId, task: TaskId },
+}
+
+/// One attempt of one task, to be carried out.
+pub(crate) struct Job {
+    pub id: ExecutionId,
+    pub scope: Scope,
+    pub execution_arn: Arc<str>,
+    pub role_arn: Arc<str>,
+    pub task: RunTask,
+    /// `None` for Express executions: nothing of them is done exactly once.
+    pub effect: Option<EffectId>,
+}
+
+/// Where [`Work`] goes: the dispatcher, or a test's list. Must not block.
+pub(crate) type Outside = Arc<dyn Fn(Work) + Send + Sync>;
+
+pub(crate) fn execution_arn(head: &HeadRecord) -> String {
+    let HeadRecord { account, region, machine, name, .. } = head;
+    match &head.express_id {
+        None => format!("arn:aws:states:{region}:{account}:execution:{machine}:{name}"),
+        Some(id) => format!("arn:aws:states:{region}:{account}:express:{machine}:{name}:{id}"),
+    }
+}
+
+impl HeadRecord {
+    pub fn scope(&self) -> Scope {
+        Scope::new(&self.account, &self.region)
+    }
+
+    pub fn machine_arn(&self) -> String {
+        crate::catalog::machine_arn(&self.scope(), &self.machine).to_string()
+    }
+}

@@ -1,0 +1,468 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use base::{Entropy, Timestamp};
+use cell::{Machine, Reply, Turn};
+use interp::{Effect, Env, Outcome, Progress, RunTask, Step, TaskId, TimerId};
+use service::{EffectId, Fault};
+use store::{Error, KeyReader, Range};
+
+use super::{Input, Job, Outside, Start, Started, Work, execution_arn, history};
+use crate::catalog::Catalog;
+use crate::keys::{self, ExecutionId};
+use crate::record::{EndRecord, HeadRecord, Record};
+use crate::token::Tokens;
+use crate::{Options, fault};
+
+/// The state of one cell of executions: those that run.
+pub(crate) struct Owner {
+    cell: u8,
+    catalog: Catalog,
+    tokens: Tokens,
+    entropy: Arc<Entropy>,
+    outside: Outside,
+    options: Options,
+    live: HashMap<u64, Live>,
+    /// Armed timers of all live executions, the next first.
+    timers: BTreeSet<(Timestamp, u64, TimerId)>,
+    /// Executions with more transitions to do in the next turn.
+    unfinished: BTreeSet<u64>,
+    /// Executions that this turn has changed.
+    changed: BTreeSet<u64>,
+    next_number: u64,
+}
+
+/// One running execution in memory.
+struct Live {
+    execution: interp::Execution,
+    head: Arc<HeadRecord>,
+    arn: Arc<str>,
+    role_arn: Arc<str>,
+    timers: BTreeMap<TimerId, Timestamp>,
+    /// Events of this turn, encoded, and the id of the first.
+    events: history::Chunk,
+    ended: Option<EndRecord>,
+    watchers: Vec<Watcher>,
+}
+
+enum Watcher {
+    End(Reply<Option<EndRecord>>),
+    Sync(Reply<(Started, EndRecord)>),
+}
+
+impl Live {
+    fn express(&self) -> bool {
+        self.head.express_id.is_some()
+    }
+}
+
+impl Owner {
+    pub fn new(
+        cell: usize,
+        catalog: Catalog,
+        tokens: Tokens,
+        entropy: Arc<Entropy>,
+        outside: Outside,
+        options: Options,
+    ) -> Owner {
+        Owner {
+            cell: u8::try_from(cell).expect("few cells"),
+            catalog,
+            tokens,
+            entropy,
+            outside,
+            options,
+            live: HashMap::new(),
+            timers: BTreeSet::new(),
+            unfinished: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            next_number: 1,
+        }
+    }
+
+    fn id(&self, number: u64) -> ExecutionId {
+        ExecutionId { cell: self.cell, number }
+    }
+
+    fn start(&mut self, start: Start, turn: &mut Turn<'_>) -> Result<Result<Started, Fault>, Error> {
+        if let Some(effect) = &start.effect
+            && let Some(answer) = turn.earlier_answer(&effect.0)?
+        {
+            return Ok(Ok(read_started(&answer)?));
+        }
+        let express = start.head.express_id.is_some();
+        if !express && let Some(answer) = self.same_name(&start.head, turn)? {
+            return Ok(answer);
+        }
+        if self.live.len() >= self.options.running_executions_per_cell_max {
+            let message = "The maximum number of running executions has been reached. Running executions must end or be stopped before a new execution can be started.";
+            return Ok(Err(Fault::client("ExecutionLimitExceeded", message)));
+        }
+        let id = self.id(self.next_number);
+        self.next_number += 1;
+        let Start { head, definition, effect, durable } = start;
+        let started = Started { arn: execution_arn(&head), start: Timestamp::from_millis(head.start_ms) };
+        if express {
+            if durable {
+                turn.put(keys::run(id), head.encode());
+            }
+        } else {
+            let scope = head.scope();
+            turn.put(keys::execution_name(&scope, &head.machine, &head.name), id.number.to_be_bytes().to_vec());
+            turn.put(keys::list(&scope, &head.machine, head.start_ms, id), Vec::new());
+            turn.put(keys::head(id), head.encode());
+        }
+        if let Some(effect) = effect {
+            turn.remember_answer(&effect.0, write_started(&started));
+        }
+        let info = execution_info(&head);
+        self.add(id.number, interp::Execution::new(info, definition), head);
+        self.drive(id.number, interp::Input::Start, turn);
+        Ok(Ok(started))
+    }
+
+    /// The answer for a name that is taken: the same execution again if it runs with the same input.
+    fn same_name(&self, head: &HeadRecord, turn: &Turn<'_>) -> Result<Option<Result<Started, Fault>>, Error> {
+        let key = keys::execution_name(&head.scope(), &head.machine, &head.name);
+        let Some(number) = turn.get(key.as_bytes())? else { return Ok(None) };
+        let number = KeyReader::new(&number).u64()?;
+        let arn = execution_arn(head);
+        Ok(Some(match self.live.get(&number) {
+            Some(live) if live.ended.is_none() && live.head.input == head.input => {
+                Ok(Started { arn, start: Timestamp::from_millis(live.head.start_ms) })
+            }
+            _ => Err(fault::execution_already_exists(&arn)),
+        }))
+    }
+
+    fn add(&mut self, number: u64, execution: interp::Execution, head: HeadRecord) {
+        let info = execution.info();
+        let (arn, role_arn) = (info.id.clone(), info.role_arn.clone());
+        let live = Live {
+            execution,
+            head: Arc::new(head),
+            arn,
+            role_arn,
+            timers: BTreeMap::new(),
+            events: history::Chunk::default(),
+            ended: None,
+            watchers: Vec::new(),
+        };
+        self.live.insert(number, live);
+    }
+
+    /// Gives an input to an execution's interpreter and takes what it says. Returns whether anything came of it.
+    fn drive(&mut self, number: u64, input: interp::Input, turn: &mut Turn<'_>) -> bool {
+        let id = self.id(number);
+        let Some(live) = self.live.get_mut(&number).filter(|l| l.ended.is_none()) else { return false };
+        let settled_task = settled_task(&input);
+        let limits = if live.express() { self.options.express_limits } else { self.options.standard_limits };
+        let (entropy, tokens) = (&self.entropy, &self.tokens);
+        let mut env = Env {
+            now: turn.now(),
+            random: &mut || entropy.next_u64(),
+            token: &mut |task| tokens.make(id, task.0),
+            limits,
+        };
+        let Step { history, effects } = live.execution.step(input, &mut env);
+        if history.is_empty() && effects.is_empty() {
+            return false;
+        }
+        let durable = !live.express();
+        if durable {
+            for event in &history {
+                live.events.push(event);
+            }
+            if let Some(task) = settled_task {
+                turn.delete(keys::task_effect(turn.cell(), number, task.0));
+            }
+        }
+        self.changed.insert(number);
+        for effect in effects {
+            self.effect(number, effect, false, turn);
+        }
+        true
+    }
+
+    fn effect(&mut self, number: u64, effect: Effect, again: bool, turn: &mut Turn<'_>) {
+        let id = self.id(number);
+        let live = self.live.get_mut(&number).expect("effects come of live executions");
+        match effect {
+            Effect::RunTask(task) => self.run_task(number, *task, again, turn),
+            Effect::CancelTask { task } => {
+                if !live.express() {
+                    turn.delete(keys::task_effect(turn.cell(), number, task.0));
+                }
+                let outside = self.outside.clone();
+                turn.effect(move || outside(Work::Cancel { id, task }));
+            }
+            Effect::StartTimer { timer, at } => {
+                if let Some(old) = live.timers.insert(timer, at) {
+                    self.timers.remove(&(old, number, timer));
+                }
+                self.timers.insert((at, number, timer));
+            }
+            Effect::CancelTimer { timer } => {
+                if let Some(at) = live.timers.remove(&timer) {
+                    self.timers.remove(&(at, number, timer));
+                }
+            }
+            Effect::Continue => {
+                self.unfinished.insert(number);
+            }
+            Effect::Ended(outcome) => {
+                live.ended = Some(end_record(&outcome, turn.now()));
+            }
+        }
+    }
+
+    fn run_task(&mut self, number: u64, task: RunTask, again: bool, turn: &mut Turn<'_>) {
+        let id = self.id(number);
+        let live = &self.live[&number];
+        let effect = (!live.express()).then(|| keys::task_effect(turn.cell(), number, task.task.0));
+        if let Some(key) = &effect
+            && !again
+            && task.progress == Progress::Scheduled
+        {
+            turn.put(key.clone(), vec![1]);
+        }
+        let job = Job {
+            id,
+            scope: live.head.scope(),
+            execution_arn: live.arn.clone(),
+            role_arn: live.role_arn.clone(),
+            task,
+            effect: effect.map(|key| EffectId::new(&key)),
+        };
+        let outside = self.outside.clone();
+        turn.effect(move || outside(Work::Run(Box::new(job))));
+    }
+
+    fn watch(&mut self, number: u64, reply: Reply<Option<EndRecord>>, turn: &mut Turn<'_>) -> Result<(), Error> {
+        match self.live.get_mut(&number).filter(|l| l.ended.is_none()) {
+            Some(live) => live.watchers.push(Watcher::End(reply)),
+            None => {
+                let end = match self.live.get(&number) {
+                    Some(live) => live.ended.clone(),
+                    None => {
+                        turn.get(keys::end(self.id(number)).as_bytes())?.map(|e| EndRecord::decode(&e)).transpose()?
+                    }
+                };
+                turn.reply(reply, end);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what the turn has made of one execution.
+    fn settle_one(&mut self, number: u64, turn: &mut Turn<'_>) {
+        let id = self.id(number);
+        let Some(live) = self.live.get_mut(&number) else { return };
+        if let Some((first, bytes)) = live.events.take() {
+            turn.put(keys::history(id).u64(first), bytes);
+        }
+        let Some(end) = live.ended.take() else {
+            if !live.express() {
+                turn.put(keys::run(id), live.execution.snapshot());
+            }
+            return;
+        };
+        let mut live = self.live.remove(&number).expect("looked up above");
+        for (timer, at) in std::mem::take(&mut live.timers) {
+            self.timers.remove(&(at, number, timer));
+        }
+        self.unfinished.remove(&number);
+        if !live.express() {
+            turn.put(keys::end(id), end.encode());
+        }
+        turn.delete(keys::run(id));
+        for watcher in live.watchers {
+            match watcher {
+                Watcher::End(reply) => turn.reply(reply, Some(end.clone())),
+                Watcher::Sync(reply) => {
+                    let start = Timestamp::from_millis(live.head.start_ms);
+                    turn.reply(reply, (Started { arn: live.arn.to_string(), start }, end.clone()));
+                }
+            }
+        }
+    }
+
+    /// Takes an execution up again where the store has it.
+    fn resume(&mut self, id: ExecutionId, value: &[u8], turn: &mut Turn<'_>) -> Result<(), Error> {
+        let Some(head) = turn.get(keys::head(id).as_bytes())? else {
+            // An Express execution: what is stored is its head, and it begins anew.
+            let head = HeadRecord::decode(value)?;
+            let definition = self.catalog.definition(head.definition_id)?;
+            self.add(id.number, interp::Execution::new(execution_info(&head), definition), head);
+            self.drive(id.number, interp::Input::Start, turn);
+            return Ok(());
+        };
+        let head = HeadRecord::decode(&head)?;
+        let definition = self.catalog.definition(head.definition_id)?;
+        let execution = interp::Execution::restore(value, execution_info(&head), definition)
+            .map_err(|e| Error::Corrupt(format!("execution {}: {e}", execution_arn(&head))))?;
+        let effects = execution.open_effects();
+        self.add(id.number, execution, head);
+        for effect in effects {
+            self.effect(id.number, effect, true, turn);
+        }
+        Ok(())
+    }
+}
+
+impl Machine for Owner {
+    type Input = Input;
+
+    fn load(&mut self, turn: &mut Turn<'_>) -> Result<(), Error> {
+        // Watchers of a state that is dropped hear nothing, which their callers take as "ask again".
+        self.live.clear();
+        self.timers.clear();
+        self.unfinished.clear();
+        self.changed.clear();
+        let heads = keys::heads_of_cell(self.cell);
+        let last_head = turn.scan(&Range::prefix(heads.as_bytes()).reverse().limit(1))?;
+        let runs = keys::runs_of_cell(self.cell);
+        let mut last = 0;
+        if let Some((key, _)) = last_head.first() {
+            last = KeyReader::new(&key[heads.as_bytes().len()..]).u64()?;
+        }
+        for (key, value) in turn.scan(&Range::prefix(runs.as_bytes()))? {
+            let number = KeyReader::new(&key[runs.as_bytes().len()..]).u64()?;
+            last = last.max(number);
+            self.resume(self.id(number), &value, turn)?;
+        }
+        self.next_number = last.max(self.next_number.saturating_sub(1)) + 1;
+        Ok(())
+    }
+
+    fn apply(&mut self, input: Input, turn: &mut Turn<'_>) -> Result<(), Error> {
+        match input {
+            Input::Start { start, reply } => {
+                let answer = self.start(*start, turn)?;
+                turn.reply(reply, answer);
+            }
+            Input::StartSync { start, reply } => {
+                let number = self.next_number;
+                match self.start(*start, turn)? {
+                    Ok(_) => {
+                        let live = self.live.get_mut(&number).expect("it was just started");
+                        live.watchers.push(Watcher::Sync(reply));
+                    }
+                    // Dropping the reply tells the caller that the server could not take it.
+                    Err(_) => drop(reply),
+                }
+            }
+            Input::Task { id, input, reply } => {
+                let done = self.drive(id.number, input, turn);
+                if let Some(reply) = reply {
+                    turn.reply(reply, done);
+                }
+            }
+            Input::Heartbeat { id, task, reply } => {
+                let live = self.live.get(&id.number).filter(|l| l.ended.is_none());
+                let open = live.is_some_and(|l| is_open(&l.execution, task));
+                if open {
+                    self.drive(id.number, interp::Input::Heartbeat { task }, turn);
+                }
+                turn.reply(reply, open);
+            }
+            Input::Stop { id, error, cause, reply } => {
+                let input = interp::Input::Stop { error: error.map(Into::into), cause: cause.map(Into::into) };
+                let stopped = self.drive(id.number, input, turn);
+                turn.reply(reply, stopped.then_some(turn.now()));
+            }
+            Input::Watch { id, reply } => self.watch(id.number, reply, turn)?,
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, turn: &mut Turn<'_>) -> Result<(), Error> {
+        for number in std::mem::take(&mut self.changed) {
+            self.settle_one(number, turn);
+        }
+        Ok(())
+    }
+
+    fn wake_at(&self) -> Option<Timestamp> {
+        if !self.unfinished.is_empty() {
+            return Some(Timestamp::MIN);
+        }
+        self.timers.first().map(|(at, ..)| *at)
+    }
+
+    fn wake(&mut self, turn: &mut Turn<'_>) -> Result<(), Error> {
+        for number in std::mem::take(&mut self.unfinished) {
+            self.drive(number, interp::Input::Continue, turn);
+        }
+        while let Some(&(at, number, timer)) = self.timers.first().filter(|(at, ..)| *at <= turn.now()) {
+            self.timers.remove(&(at, number, timer));
+            if let Some(live) = self.live.get_mut(&number) {
+                live.timers.remove(&timer);
+            }
+            self.drive(number, interp::Input::TimerFired { timer }, turn);
+        }
+        Ok(())
+    }
+}
+
+/// The task whose outbox entry an input makes superfluous: its service has answered.
+fn settled_task(input: &interp::Input) -> Option<TaskId> {
+    use interp::Input as I;
+    match input {
+        I::TaskSubmitted { task, .. }
+        | I::TaskSucceeded { task, .. }
+        | I::TaskFailed { task, .. }
+        | I::TaskScheduleFailed { task, .. }
+        | I::TaskStartFailed { task, .. }
+        | I::TaskSubmitFailed { task, .. } => Some(*task),
+        _ => None,
+    }
+}
+
+fn is_open(execution: &interp::Execution, task: TaskId) -> bool {
+    execution.open_effects().iter().any(|e| matches!(e, Effect::RunTask(t) if t.task == task))
+}
+
+fn execution_info(head: &HeadRecord) -> interp::ExecutionInfo {
+    interp::ExecutionInfo {
+        id: execution_arn(head).into(),
+        name: head.name.as_str().into(),
+        input: head.input.as_str().into(),
+        role_arn: head.role_arn.as_str().into(),
+        start_time: Timestamp::from_millis(head.start_ms),
+        state_machine_id: head.machine_arn().into(),
+        state_machine_name: head.machine.as_str().into(),
+        state_machine_version_arn: None,
+        state_machine_alias_arn: None,
+        redrive_count: 0,
+    }
+}
+
+fn end_record(outcome: &Outcome, now: Timestamp) -> EndRecord {
+    let text = |t: &Option<Arc<str>>| t.as_ref().map(ToString::to_string);
+    EndRecord {
+        status: match outcome.status {
+            interp::ExecutionStatus::Succeeded => EndRecord::SUCCEEDED,
+            interp::ExecutionStatus::TimedOut => EndRecord::TIMED_OUT,
+            interp::ExecutionStatus::Aborted => EndRecord::ABORTED,
+            interp::ExecutionStatus::Failed | interp::ExecutionStatus::Running => EndRecord::FAILED,
+        },
+        stop_ms: now.as_millis(),
+        output: text(&outcome.output),
+        error: text(&outcome.error),
+        cause: text(&outcome.cause),
+    }
+}
+
+fn write_started(started: &Started) -> Vec<u8> {
+    let mut bytes = started.start.as_millis().to_be_bytes().to_vec();
+    bytes.extend_from_slice(started.arn.as_bytes());
+    bytes
+}
+
+fn read_started(bytes: &[u8]) -> Result<Started, Error> {
+    let mut reader = KeyReader::new(bytes);
+    let start = reader.u64()? as i64;
+    let arn = String::from_utf8(reader.rest().to_vec()).map_err(|_| Error::Corrupt("start answer".to_owned()))?;
+    Ok(Started { arn, start: Timestamp::from_millis(start) })
+}

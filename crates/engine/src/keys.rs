@@ -1,0 +1,90 @@
+//! Where the engine's records lie.
+//!
+//! | key | value |
+//! |---|---|
+//! | `machine` account region name | `MachineRecord` |
+//! | `activity` account region name | `ActivityRecord` |
+//! | `definition` id | definition text |
+//! | `mapping` uuid | `MappingRecord` |
+//! | `execution-name` account region machine name | id (8 bytes) |
+//! | `execution` cell id | `HeadRecord` |
+//! | `execution-end` cell id | `EndRecord`; absent while it runs |
+//! | `execution-run` cell id | the interpreter's snapshot; absent once it ended |
+//! | `execution-list` account region machine !start cell id | empty |
+//! | `history` cell id first-event-id | the events of one step |
+
+use base::Scope;
+use store::Key;
+
+/// Names one execution within the engine: its cell and its number there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct ExecutionId {
+    pub cell: u8,
+    pub number: u64,
+}
+
+fn scoped(space: &str, scope: &Scope) -> Key {
+    Key::new(space).str(scope.account()).str(scope.region())
+}
+
+fn of(space: &str, id: ExecutionId) -> Key {
+    Key::new(space).u8(id.cell).u64(id.number)
+}
+
+pub(crate) fn machine(scope: &Scope, name: &str) -> Key {
+    scoped("machine", scope).str(name)
+}
+
+pub(crate) fn activity(scope: &Scope, name: &str) -> Key {
+    scoped("activity", scope).str(name)
+}
+
+pub(crate) fn definition(id: u64) -> Key {
+    Key::new("definition").u64(id)
+}
+
+pub(crate) fn mapping(uuid: &str) -> Key {
+    Key::new("mapping").str(uuid)
+}
+
+pub(crate) fn execution_name(scope: &Scope, machine: &str, name: &str) -> Key {
+    scoped("execution-name", scope).str(machine).str(name)
+}
+
+pub(crate) fn head(id: ExecutionId) -> Key {
+    of("execution", id)
+}
+
+pub(crate) fn heads_of_cell(cell: u8) -> Key {
+    Key::new("execution").u8(cell)
+}
+
+pub(crate) fn end(id: ExecutionId) -> Key {
+    of("execution-end", id)
+}
+
+pub(crate) fn run(id: ExecutionId) -> Key {
+    of("execution-run", id)
+}
+
+pub(crate) fn runs_of_cell(cell: u8) -> Key {
+    Key::new("execution-run").u8(cell)
+}
+
+pub(crate) fn history(id: ExecutionId) -> Key {
+    of("history", id)
+}
+
+/// All executions of a machine, the newest first.
+pub(crate) fn list_of_machine(scope: &Scope, machine: &str) -> Key {
+    scoped("execution-list", scope).str(machine)
+}
+
+pub(crate) fn list(scope: &Scope, machine: &str, start_ms: i64, id: ExecutionId) -> Key {
+    list_of_machine(scope, machine).i64(!start_ms).u8(id.cell).u64(id.number)
+}
+
+/// The outbox entry of one open task; it is also the id of the task's effect.
+pub(crate) fn task_effect(cell: &str, number: u64, task: u64) -> Vec<u8> {
+    Key::new("outbox").str(cell).u64(number).u64(task).build()
+}

@@ -1,0 +1,238 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base::Scope;
+use serde_json::Value;
+use service::Fault;
+use tokio::sync::{Semaphore, watch};
+use tracing::{debug, warn};
+
+use super::pattern::Pattern;
+use super::{ReceivedMessage, SourceQueue, event};
+use crate::invoker::{Invocation, Invoked, Invoker};
+use crate::record::MappingRecord;
+
+/// Batches of one mapping that are under way at once where nothing else is set.
+const CONCURRENCY_DEFAULT: u32 = 10;
+/// Messages of one receive call, as SQS has it.
+const RECEIVE_MAX: usize = 10;
+/// How long one receive waits for messages.
+const RECEIVE_WAIT: Duration = Duration::from_secs(20);
+/// Pause after the queue could not be read.
+const QUEUE_RETRY: Duration = Duration::from_secs(1);
+const THROTTLED_PAUSE_MIN: Duration = Duration::from_millis(20);
+const THROTTLED_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Reads a queue and gives a function what it reads, until stopped.
+pub(super) struct Poller {
+    record: Arc<MappingRecord>,
+    queues: Arc<dyn SourceQueue>,
+    invoker: Arc<dyn Invoker>,
+    patterns: Arc<[Pattern]>,
+}
+
+impl Poller {
+    pub fn new(record: Arc<MappingRecord>, queues: Arc<dyn SourceQueue>, invoker: Arc<dyn Invoker>) -> Poller {
+        // Patterns were parsed when the mapping was made; one that no longer parses matches nothing.
+        let patterns = record.filters.iter().map(|f| Pattern::parse(f).unwrap_or_default()).collect();
+        Poller { record, queues, invoker, patterns }
+    }
+
+    pub async fn run(self, mut stopped: watch::Receiver<()>) {
+        let limit = self.record.maximum_concurrency.unwrap_or(CONCURRENCY_DEFAULT);
+        let places = Arc::new(Semaphore::new(limit as usize));
+        let this = Arc::new(self);
+        loop {
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let batch = tokio::select! {
+                biased;
+                _ = stopped.changed() => return,
+                batch = this.gather() => batch,
+            };
+            match batch {
+                Ok(batch) if batch.is_empty() => {}
+                Ok(batch) => {
+                    let this = this.clone();
+                    tokio::spawn(async move {
+                        this.process(batch).await;
+                        drop(place);
+                    });
+                }
+                Err(fault) => {
+                    warn!(mapping = this.record.uuid, queue = this.record.source_arn, %fault, "cannot read the queue");
+                    tokio::time::sleep(QUEUE_RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Collects a batch: as many as are there at once, or as many as come within the window.
+    async fn gather(&self) -> Result<Vec<ReceivedMessage>, Fault> {
+        let queue = &self.record.source_arn;
+        let wanted = self.record.batch_size as usize;
+        let mut batch = self.queues.receive(queue, wanted.min(RECEIVE_MAX), RECEIVE_WAIT).await?;
+        let deadline = Instant::now() + Duration::from_secs(self.record.window_seconds.into());
+        while !batch.is_empty() && batch.len() < wanted {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            // A failure now must not lose sight of what was received already.
+            let Ok(more) = self.queues.receive(queue, (wanted - batch.len()).min(RECEIVE_MAX), left).await else {
+                break;
+            };
+            batch.extend(more);
+        }
+        Ok(batch)
+    }
+
+    async fn process(&self, batch: Vec<ReceivedMessage>) {
+        let (batch, dropped): (Vec<_>, Vec<_>) = batch.into_iter().partition(|m| self.matches(m));
+        // What no filter wants is deleted unseen, as on AWS.
+        self.delete(&dropped).await;
+        if batch.is_empty() {
+            return;
+        }
+        match self.invoke(&batch).await {
+            Ok(invoked) => {
+                let done = processed(&self.record, &batch, &invoked);
+                self.delete(&done).await;
+                if done.len() < batch.len() {
+                    let failed = batch.len() - done.len();
+                    debug!(
+                        mapping = self.record.uuid,
+                        failed, "messages stay in the queue until they are visible again"
+                    );
+                }
+            }
+            // The messages become visible again when their time is up.
+            Err(fault) => warn!(mapping = self.record.uuid, %fault, "function not invoked"),
+        }
+    }
+
+    /// Invokes the function. While it is throttled the batch waits, hidden, so that waiting does not count as a
+    /// receive and no message goes to the dead-letter queue for it.
+    async fn invoke(&self, batch: &[ReceivedMessage]) -> Result<Invoked, Fault> {
+        let queue = &self.record.source_arn;
+        let visibility = self.queues.visibility(queue).await?;
+        let mut hidden_since = Instant::now();
+        let mut pause = THROTTLED_PAUSE_MIN;
+        let payload = event(&self.record, batch);
+        loop {
+            let invocation = Invocation {
+                scope: Scope::new(&self.record.account, &self.record.region),
+                function: self.record.function_arn.clone(),
+                qualifier: None,
+                asynchronous: false,
+                tail_log: false,
+                client_context: None,
+                payload: payload.clone(),
+                effect: None,
+            };
+            match self.invoker.invoke(invocation).await {
+                Err(fault) if fault.is_retryable() => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(THROTTLED_PAUSE_MAX);
+                    if hidden_since.elapsed() > visibility / 2 {
+                        let handles = batch.iter().map(|m| m.receipt_handle.clone()).collect();
+                        self.queues.hide(queue, handles, visibility).await?;
+                        hidden_since = Instant::now();
+                    }
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    fn matches(&self, message: &ReceivedMessage) -> bool {
+        if self.patterns.is_empty() {
+            return true;
+        }
+        let body = serde_json::from_str(&message.body).unwrap_or_else(|_| Value::String(message.body.clone()));
+        let document = serde_json::json!({
+            "messageId": message.message_id,
+            "body": body,
+            "attributes": message.attributes,
+            "messageAttributes": message.message_attributes,
+        });
+        self.patterns.iter().any(|p| p.matches(&document))
+    }
+
+    async fn delete(&self, messages: &[ReceivedMessage]) {
+        for some in messages.chunks(RECEIVE_MAX) {
+            let handles: Vec<String> = some.iter().map(|m| m.receipt_handle.clone()).collect();
+            let mut attempt = 0;
+            while let Err(fault) = self.queues.delete(&self.record.source_arn, handles.clone()).await {
+                attempt += 1;
+                if attempt == 5 || !fault.is_retryable() {
+                    warn!(mapping = self.record.uuid, %fault, "processed messages not deleted, they will come again");
+                    break;
+                }
+                tokio::time::sleep(THROTTLED_PAUSE_MIN * attempt).await;
+            }
+        }
+    }
+}
+
+/// The messages that the function has done with.
+fn processed(record: &MappingRecord, batch: &[ReceivedMessage], invoked: &Invoked) -> Vec<ReceivedMessage> {
+    if invoked.function_error.is_some() {
+        return Vec::new();
+    }
+    if !record.report_batch_item_failures {
+        return batch.to_vec();
+    }
+    let Some(failed) = failed_ids(&invoked.payload) else { return Vec::new() };
+    if failed.iter().any(|id| !batch.iter().any(|m| m.message_id == *id)) {
+        // An unknown id: which messages failed cannot be known, so all count as failed.
+        return Vec::new();
+    }
+    batch.iter().filter(|m| !failed.contains(&m.message_id)).cloned().collect()
+}
+
+/// `batchItemFailures` of the answer; `None` if it is malformed, which fails the whole batch. Nothing there at all
+/// (no answer, `null`, an empty list) means that every message was processed.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
+fn failed_ids(payload: &[u8]) -> Option<Vec<String>> {
+    if payload.is_empty() {
+        return Some(Vec::new());
+    }
+    let answer: Value = serde_json::from_slice(payload).ok()?;
+    let failures = match &answer {
+        Value::Null => return Some(Vec::new()),
+        Value::Object(members) => members.get("batchItemFailures"),
+        _ => return Some(Vec::new()),
+    };
+    match failures {
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::Array(failures)) => failures
+            .iter()
+            .map(|f| f.get("itemIdentifier").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned))
+            .collect(),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_that_report_failures() {
+        let ids = |payload: &str| failed_ids(payload.as_bytes());
+        assert_eq!(ids(""), Some(vec![]));
+        assert_eq!(ids("null"), Some(vec![]));
+        assert_eq!(ids("{}"), Some(vec![]));
+        assert_eq!(ids(r#"{"batchItemFailures":[]}"#), Some(vec![]));
+        assert_eq!(ids(r#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#), Some(vec!["a".to_owned()]));
+        for malformed in [
+            r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
+            r#"{"batchItemFailures":[{"other":"a"}]}"#,
+            r#"{"batchItemFailures":"a"}"#,
+            "{",
+        ] {
+            assert_eq!(ids(malformed), None, "{malformed}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Chores of the workspace: `cargo xtask test`, `cargo xtask lint`, `cargo xtask bench`.
+
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test   every test of the workspace, then the pipelines end to end on the built binary
+  lint   formatting, clippy with warnings as errors, tidy (layers, sizes, links)
+  tidy   the last of these alone
+  bench  the benchmarks, in release; further words go to them";
+
+fn main() -> Result<()> {
+    let mut words = std::env::args().skip(1);
+    let command = words.next().unwrap_or_default();
+    let rest: Vec<String> = words.collect();
+    match command.as_str() {
+        "test" => test(&rest),
+        "lint" => lint(),
+        "tidy" => tidy::check(&root()),
+        "bench" => bench(&rest),
+        _ => {
+            eprintln!("{USAGE}");
+            std::process::exit(2)
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("crates/xtask lies two levels below the root").to_owned()
+}
+
+fn test(rest: &[String]) -> Result<()> {
+    cargo(&["test", "--workspace", "--quiet"], rest)
+}
+
+fn lint() -> Result<()> {
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])?;
+    tidy::check(&root())
+}
+
+fn bench(rest: &[String]) -> Result<()> {
+    cargo(&["run", "--release", "--quiet", "--package", "bench", "--"], rest)
+}
+
+fn cargo(words: &[&str], rest: &[String]) -> Result<()> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    eprintln!("> cargo {} {}", words.join(" "), rest.join(" "));
+    let status = Command::new(cargo).args(words).args(rest).current_dir(root()).status().context("run cargo")?;
+    if !status.success() {
+        bail!("cargo {} failed", words[0]);
+    }
+    Ok(())
+}
