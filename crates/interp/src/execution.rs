@@ -1,9 +1,19 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use asl::StateMachine;
+use asl::{StateKind, StateMachine};
 use base::Timestamp;
 
-use crate::{Effect, ExecutionInfo, ExecutionStatus, HistoryEvent, Input, Limits, TaskId};
+use crate::context::ContextObject;
+use crate::failure::Failure;
+use crate::frame::{Activity, Position};
+use crate::payload::Payload;
+use crate::run::Run;
+use crate::state::task::{self, FailureKind};
+use crate::state::wait;
+use crate::{
+    Details, Effect, EventType, ExecutionInfo, ExecutionStatus, HistoryEvent, Input, Limits, Outcome, TaskId, TimerId,
+};
 
 /// What a step may know of the world.
 pub struct Env<'a> {
@@ -16,6 +26,9 @@ pub struct Env<'a> {
 }
 
 /// What one input led to.
+///
+/// Both may be empty although the position has changed (a heartbeat moves a deadline); they are empty, and nothing
+/// has changed, for an input that comes too late or twice.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Step {
     /// To be stored with the execution's new position, in this order.
@@ -27,15 +40,20 @@ pub struct Step {
 /// One execution of a state machine: its position.
 #[derive(Debug, Clone)]
 pub struct Execution {
-    info: ExecutionInfo,
-    machine: Arc<StateMachine>,
-    status: ExecutionStatus,
+    pub(crate) info: ExecutionInfo,
+    pub(crate) machine: Arc<StateMachine>,
+    /// `None` if the input is not JSON.
+    pub(crate) input: Option<Payload>,
+    pub(crate) context: ContextObject,
+    pub(crate) position: Position,
 }
 
 impl Execution {
     /// An execution that has not started; its first input is [`Input::Start`].
     pub fn new(info: ExecutionInfo, machine: Arc<StateMachine>) -> Execution {
-        Execution { info, machine, status: ExecutionStatus::Running }
+        let input = Payload::parse(info.input.clone()).ok();
+        let context = ContextObject::new(&info, input.as_ref().map_or(&serde_json::Value::Null, Payload::value));
+        Execution { info, machine, input, context, position: Position::new() }
     }
 
     pub fn info(&self) -> &ExecutionInfo {
@@ -47,43 +65,170 @@ impl Execution {
     }
 
     pub fn status(&self) -> ExecutionStatus {
-        self.status
+        self.position.status
+    }
+
+    /// The id of the newest event, 0 before the first.
+    pub fn last_event_id(&self) -> u64 {
+        self.position.last_event_id
     }
 
     /// Applies one input; returns what to write and what to do.
     pub fn step(&mut self, input: Input, env: &mut Env<'_>) -> Step {
-        let _ = (input, env);
-        Step::default()
+        if self.position.status != ExecutionStatus::Running {
+            return Step::default();
+        }
+        let machine = Arc::clone(&self.machine);
+        let mut run = Run::new(&mut self.position, &self.info, &machine, &mut self.context, env);
+        let changed = match input {
+            Input::Start => start(&mut run, self.input.as_ref()),
+            Input::Continue => !run.position.ready.is_empty(),
+            Input::TaskStarted { task, worker_name } => {
+                with_task(&mut run, task, |run, frame| task::started(run, frame, worker_name))
+            }
+            Input::TaskSubmitted { task, output } => {
+                with_task(&mut run, task, |run, frame| task::submitted(run, frame, output))
+            }
+            Input::TaskSucceeded { task, output } => {
+                with_task(&mut run, task, |run, frame| task::succeeded(run, frame, output))
+            }
+            Input::TaskFailed { task, error, cause } => task_failed(&mut run, task, FailureKind::Task, error, cause),
+            Input::TaskScheduleFailed { task, error, cause } => {
+                task_failed(&mut run, task, FailureKind::Schedule, error, cause)
+            }
+            Input::TaskStartFailed { task, error, cause } => {
+                task_failed(&mut run, task, FailureKind::Start, error, cause)
+            }
+            Input::TaskSubmitFailed { task, error, cause } => {
+                task_failed(&mut run, task, FailureKind::Submit, error, cause)
+            }
+            Input::Heartbeat { task } => with_task(&mut run, task, task::heartbeat),
+            Input::TimerFired { timer } => timer_fired(&mut run, timer),
+            Input::Stop { error, cause } => stop(&mut run, error, cause),
+        };
+        if changed {
+            run.advance();
+        }
+        run.step
     }
 
     /// The effects that are still outstanding: after a crash, carry them out (again).
     pub fn open_effects(&self) -> Vec<Effect> {
-        Vec::new()
-    }
-
-    /// The position as bytes, to be stored with each step. It holds neither `info` nor the state machine.
-    pub fn snapshot(&self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    /// The execution as it was when `snapshot` was taken, given the same `info` and state machine.
-    pub fn restore(
-        snapshot: &[u8],
-        info: ExecutionInfo,
-        machine: Arc<StateMachine>,
-    ) -> Result<Execution, RestoreError> {
-        let _ = snapshot;
-        Ok(Execution::new(info, machine))
+        let mut effects = Vec::new();
+        if let Some(timer) = self.position.execution_timer {
+            effects.push(Effect::StartTimer { timer: timer.id, at: timer.at });
+        }
+        for frame in self.position.frames.values() {
+            if let Activity::Task(open) = &frame.activity {
+                let state = crate::frame::state_at(&self.machine, &frame.scope, frame.state);
+                if let Some((state, StateKind::Task(task))) = state.map(|s| (s, &s.kind)) {
+                    let work = task::describe(self.info.region(), frame.retry_count, state, task, open);
+                    effects.push(Effect::RunTask(Box::new(work)));
+                }
+            }
+            effects.extend(frame.activity.timers().map(|t| Effect::StartTimer { timer: t.id, at: t.at }));
+        }
+        if !self.position.ready.is_empty() {
+            effects.push(Effect::Continue);
+        }
+        effects
     }
 }
 
-/// Why stored bytes are not a position in this state machine, or not an event.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    #[error("unknown format version {0}")]
-    Version(u8),
-    #[error("damaged record: {0}")]
-    Damaged(&'static str),
-    #[error("the position does not fit the state machine: {0}")]
-    Mismatch(String),
+fn start(run: &mut Run<'_, '_>, input: Option<&Payload>) -> bool {
+    if run.position.started {
+        return false;
+    }
+    run.position.started = true;
+    let info = run.info;
+    let details = Details::ExecutionStarted {
+        input: info.input.clone(),
+        role_arn: info.role_arn.clone(),
+        state_machine_alias_arn: info.state_machine_alias_arn.clone(),
+        state_machine_version_arn: info.state_machine_version_arn.clone(),
+    };
+    run.record_after(0, EventType::ExecutionStarted, details);
+    match input {
+        Some(input) => {
+            if let Some(seconds) = run.machine.timeout_seconds {
+                let at = info.start_time + Duration::from_secs(seconds);
+                run.position.execution_timer = Some(run.start_timer(at));
+            }
+            run.start_root(input.clone());
+        }
+        None => {
+            let failure = Failure::runtime("The execution's input is not valid JSON.");
+            end(run, run.position.last_event_id, EventType::ExecutionFailed, failure.error, failure.cause);
+        }
+    }
+    true
+}
+
+/// Applies an input to the frame in which its task is open.
+fn with_task<F>(run: &mut Run<'_, '_>, task: TaskId, apply: F) -> bool
+where
+    F: FnOnce(&mut Run<'_, '_>, crate::frame::FrameId) -> bool,
+{
+    run.position.frame_of_task(task).is_some_and(|frame| apply(run, frame))
+}
+
+fn task_failed(
+    run: &mut Run<'_, '_>,
+    task: TaskId,
+    kind: FailureKind,
+    error: Option<Arc<str>>,
+    cause: Option<Arc<str>>,
+) -> bool {
+    with_task(run, task, |run, frame| task::failed(run, frame, kind, error, cause))
+}
+
+fn timer_fired(run: &mut Run<'_, '_>, timer: TimerId) -> bool {
+    if run.position.execution_timer.is_some_and(|own| own.id == timer) {
+        run.position.execution_timer = None;
+        // AWS chains this event to nothing, and does not tell what it cut.
+        end(run, 0, EventType::ExecutionTimedOut, None, None);
+        return true;
+    }
+    let Some(frame) = run.position.frame_of_timer(timer) else { return false };
+    match run.position.frame(frame).activity {
+        Activity::Wait(_) => {
+            let state = run.state(frame);
+            run.context.enter(run.position.frame(frame), state);
+            let result = wait::timer_fired(run, frame, state);
+            run.settle(frame, state, result);
+            true
+        }
+        Activity::Backoff(_) => {
+            run.position.frame_mut(frame).activity = Activity::Execute;
+            run.position.ready.push_back(frame);
+            true
+        }
+        Activity::Task(_) => task::timer_fired(run, frame, timer),
+        Activity::Enter | Activity::Execute | Activity::Parallel(_) | Activity::Map(_) => false,
+    }
+}
+
+fn stop(run: &mut Run<'_, '_>, error: Option<Arc<str>>, cause: Option<Arc<str>>) -> bool {
+    if !run.position.started {
+        return false;
+    }
+    end(run, run.position.last_event_id, EventType::ExecutionAborted, error, cause);
+    true
+}
+
+/// Ends the execution from outside its states.
+fn end(
+    run: &mut Run<'_, '_>,
+    previous_event_id: u64,
+    event_type: EventType,
+    error: Option<Arc<str>>,
+    cause: Option<Arc<str>>,
+) {
+    let status = match event_type {
+        EventType::ExecutionTimedOut => ExecutionStatus::TimedOut,
+        EventType::ExecutionAborted => ExecutionStatus::Aborted,
+        _ => ExecutionStatus::Failed,
+    };
+    run.record_after(previous_event_id, event_type, Details::Failure { error: error.clone(), cause: cause.clone() });
+    run.end(Outcome { status, output: None, error, cause });
 }

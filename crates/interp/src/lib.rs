@@ -14,18 +14,27 @@
 //! - An input for a task or timer that is not open changes nothing.
 //! - One step enters at most [`Limits::transitions_per_step_max`] states.
 
+mod context;
 mod effect;
 mod event;
 mod event_codec;
 mod event_json;
 mod execution;
+mod failure;
+mod frame;
 mod info;
 mod input;
 mod limits;
+mod payload;
+mod retry;
+mod run;
+mod snapshot;
+mod state;
 
 pub use effect::{Effect, ExecutionStatus, Outcome, Progress, RunTask};
 pub use event::{Details, EventType, HistoryEvent};
-pub use execution::{Env, Execution, RestoreError, Step};
+pub use execution::{Env, Execution, Step};
 pub use info::ExecutionInfo;
 pub use input::{Input, TaskId, TimerId};
 pub use limits::{HISTORY_EVENTS_MAX, Limits, MAP_CONCURRENCY_MAX, PAYLOAD_BYTES_MAX, TRANSITIONS_PER_STEP_MAX};
+pub use snapshot::RestoreError;

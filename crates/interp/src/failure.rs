@@ -1,0 +1,91 @@
+use std::fmt;
+use std::sync::Arc;
+
+use asl::{EvalError, InsertError, PathError};
+use serde_json::Value;
+
+/// Why a state failed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Failure {
+    pub error: Option<Arc<str>>,
+    pub cause: Option<Arc<str>>,
+    /// Whether Retry and Catch may see it. What may not, ends the execution from wherever it is.
+    pub catchable: bool,
+    /// Whether the interpreter itself raised it: then the cause is to name the state.
+    pub names_state: bool,
+}
+
+/// Error names that the language reserves.
+pub(crate) mod names {
+    pub const ALL: &str = "States.ALL";
+    pub const DATA_LIMIT_EXCEEDED: &str = "States.DataLimitExceeded";
+    pub const HEARTBEAT_TIMEOUT: &str = "States.HeartbeatTimeout";
+    pub const RESULT_PATH_MATCH_FAILURE: &str = "States.ResultPathMatchFailure";
+    pub const RUNTIME: &str = "States.Runtime";
+    pub const TASK_FAILED: &str = "States.TaskFailed";
+    pub const TIMEOUT: &str = "States.Timeout";
+}
+
+impl Failure {
+    /// What a task, a Fail state or a timer reported.
+    pub fn reported(error: Option<Arc<str>>, cause: Option<Arc<str>>) -> Failure {
+        Failure { error, cause, catchable: true, names_state: false }
+    }
+
+    /// `States.Runtime`: the definition and the data do not fit. Nothing catches it.
+    pub fn runtime(cause: impl fmt::Display) -> Failure {
+        Failure { catchable: false, ..Failure::raised(names::RUNTIME, cause) }
+    }
+
+    /// An error of the interpreter's own that Retry and Catch may see.
+    pub fn raised(error: &str, cause: impl fmt::Display) -> Failure {
+        Failure { error: Some(error.into()), cause: Some(cause.to_string().into()), catchable: true, names_state: true }
+    }
+
+    /// A task's output is too large: to Retry and Catch an error like any other.
+    pub fn task_output_too_large(task: &str) -> Failure {
+        let cause = format!(
+            "The state/task '{task}' returned a result with a size exceeding the maximum number of bytes service limit."
+        );
+        Failure::reported(Some(names::DATA_LIMIT_EXCEEDED.into()), Some(cause.into()))
+    }
+
+    /// A state's own input or output is too large. Nothing catches it.
+    pub fn state_data_too_large(state: &str) -> Failure {
+        Failure { catchable: false, ..Failure::task_output_too_large(state) }
+    }
+
+    /// An expression of the state called `state` has no value for `input`.
+    pub fn evaluation(error: &EvalError, input: &Value, state: &str) -> Failure {
+        match error.error_name() {
+            names::DATA_LIMIT_EXCEEDED => Failure::state_data_too_large(state),
+            names::RUNTIME => Failure::runtime(error.cause(input)),
+            name => Failure::raised(name, error.cause(input)),
+        }
+    }
+
+    /// Whether one of a retrier's or catcher's `ErrorEquals` means this failure.
+    pub fn is_one_of(&self, error_equals: &[String]) -> bool {
+        let error = self.error.as_deref().unwrap_or_default();
+        let timed_out = matches!(error, names::TIMEOUT | names::HEARTBEAT_TIMEOUT);
+        self.catchable
+            && error_equals.iter().any(|name| match name.as_str() {
+                names::ALL => true,
+                names::TASK_FAILED => !timed_out,
+                names::TIMEOUT => timed_out,
+                name => name == error,
+            })
+    }
+}
+
+impl From<PathError> for Failure {
+    fn from(error: PathError) -> Failure {
+        Failure::runtime(error)
+    }
+}
+
+impl From<InsertError> for Failure {
+    fn from(error: InsertError) -> Failure {
+        Failure::raised(names::RESULT_PATH_MATCH_FAILURE, error)
+    }
+}

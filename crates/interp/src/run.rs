@@ -1,0 +1,420 @@
+//! One step of an execution: what every state type needs to write events, arm timers and move on.
+
+use std::sync::Arc;
+
+use asl::{Name, ResultPath, State, StateKind, StateMachine, Transition};
+use base::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::context::ContextObject;
+use crate::failure::Failure;
+use crate::frame::{Activity, Frame, FrameId, Position, ScopeStep, Timer, branch_at, state_at};
+use crate::payload::Payload;
+use crate::retry;
+use crate::state::{self, Flow, StateType};
+use crate::{Details, Effect, Env, EventType, ExecutionInfo, ExecutionStatus, HistoryEvent, Outcome, Step, TimerId};
+
+/// A step in progress.
+pub(crate) struct Run<'a, 'e> {
+    pub position: &'a mut Position,
+    pub info: &'a ExecutionInfo,
+    pub machine: &'a StateMachine,
+    pub context: &'a mut ContextObject,
+    pub env: &'a mut Env<'e>,
+    pub step: Step,
+    /// The history has no room but for the event that ends the execution.
+    history_full: bool,
+}
+
+impl<'a, 'e> Run<'a, 'e> {
+    pub fn new(
+        position: &'a mut Position,
+        info: &'a ExecutionInfo,
+        machine: &'a StateMachine,
+        context: &'a mut ContextObject,
+        env: &'a mut Env<'e>,
+    ) -> Run<'a, 'e> {
+        Run { position, info, machine, context, env, step: Step::default(), history_full: false }
+    }
+
+    /// Does transitions until all frames wait for something, the execution has ended or the step is long enough.
+    pub fn advance(&mut self) {
+        let mut transitions = 0;
+        loop {
+            if self.history_full {
+                self.end_with_full_history();
+            }
+            let Some(&id) = self.position.ready.front() else { return };
+            if transitions == self.env.limits.transitions_per_step_max {
+                self.effect(Effect::Continue);
+                return;
+            }
+            transitions += 1;
+            self.position.ready.pop_front();
+            self.transition(id);
+        }
+    }
+
+    /// Enters the frame's state if that is still to be done, and does it.
+    fn transition(&mut self, id: FrameId) {
+        let state = self.state(id);
+        if matches!(self.position.frame(id).activity, Activity::Enter) {
+            self.enter_state(id, state);
+        }
+        self.context.enter(self.position.frame(id), state);
+        let result = state::execute(self, id, state);
+        self.settle(id, state, result);
+    }
+
+    fn enter_state(&mut self, id: FrameId, state: &State) {
+        let details =
+            Details::StateEntered { name: state.name.clone(), input: self.position.frame(id).input.text().clone() };
+        let event_id = self.record(id, StateType::of(state).entered(), details);
+        let now = self.env.now;
+        let frame = self.position.frame_mut(id);
+        frame.entered_event_id = event_id;
+        frame.entered_time = now;
+        frame.retry_count = 0;
+        frame.retrier_attempts.clear();
+        frame.activity = Activity::Execute;
+    }
+
+    /// Carries on with what a state has come to.
+    pub fn settle(&mut self, id: FrameId, state: &'a State, result: Result<Flow, Failure>) {
+        match result {
+            Ok(Flow::Open) => {}
+            Ok(Flow::Exit { output, next }) => match self.check_size(state, &output) {
+                Ok(()) => self.exit_state(id, state, output, next),
+                Err(failure) => self.fail(id, failure),
+            },
+            Err(failure) => self.fail(id, failure),
+        }
+    }
+
+    fn check_size(&self, state: &State, output: &Payload) -> Result<(), Failure> {
+        if output.text().len() > self.env.limits.payload_bytes_max {
+            return Err(Failure::state_data_too_large(&state.name));
+        }
+        Ok(())
+    }
+
+    fn exit_state(&mut self, id: FrameId, state: &State, output: Payload, next: Option<Name>) {
+        if let Some(exited) = StateType::of(state).exited() {
+            let details = Details::StateExited {
+                name: state.name.clone(),
+                output: output.text().clone(),
+                assigned_variables: Default::default(),
+            };
+            self.record(id, exited, details);
+        }
+        match next {
+            Some(next) => self.go_to(id, &next, output),
+            None => self.end_frame(id, output),
+        }
+    }
+
+    fn go_to(&mut self, id: FrameId, next: &str, input: Payload) {
+        let frame = self.position.frame(id);
+        let branch = branch_at(self.machine, &frame.scope).expect("a frame's scope is in its state machine");
+        let state = branch.states.get_index_of(next).expect("the parser checks that a transition's target exists");
+        let frame = self.position.frame_mut(id);
+        frame.state = state;
+        frame.input = input;
+        frame.activity = Activity::Enter;
+        self.position.ready.push_back(id);
+    }
+
+    /// A scope's last state is done.
+    fn end_frame(&mut self, id: FrameId, output: Payload) {
+        let Some(parent) = self.position.frame(id).parent else {
+            let details = Details::Output { output: output.text().clone() };
+            self.record(id, EventType::ExecutionSucceeded, details);
+            self.end(Outcome {
+                status: ExecutionStatus::Succeeded,
+                output: Some(output.text().clone()),
+                error: None,
+                cause: None,
+            });
+            return;
+        };
+        let child = self.position.frames.remove(&id).expect("a frame that ends exists");
+        let state = self.state(parent);
+        self.context.enter(self.position.frame(parent), state);
+        let result = match &state.kind {
+            StateKind::Parallel { .. } => state::parallel::branch_ended(self, parent, state, &child, output),
+            StateKind::Map(_) => state::map::iteration_ended(self, parent, state, &child, output),
+            _ => unreachable!("only Parallel and Map states have frames below them"),
+        };
+        self.settle(parent, state, result);
+    }
+
+    /// The current state of the frame failed: tries again, catches, or lets the scope fail.
+    pub fn fail(&mut self, id: FrameId, failure: Failure) {
+        let (mut id, mut failure) = (id, failure);
+        loop {
+            let state = self.state(id);
+            if failure.names_state {
+                failure.cause = Some(self.name_state(id, state, failure.cause.as_deref()));
+                failure.names_state = false;
+            }
+            if !failure.catchable {
+                return self.fail_execution(id, failure);
+            }
+            let event_id = self.position.frame(id).last_event_id;
+            self.abort_children(id, event_id);
+            if retry::try_again(self, id, state, &failure) {
+                return;
+            }
+            if let Some(failed) = StateType::of(state).failed() {
+                self.record(id, failed, Details::None);
+            }
+            if let Some(catcher) = state.catch.iter().find(|c| failure.is_one_of(&c.error_equals)) {
+                let result = self.caught(id, &catcher.result_path, &failure);
+                match result {
+                    Ok(output) => {
+                        return self.settle(id, state, Ok(Flow::Exit { output, next: Some(catcher.next.clone()) }));
+                    }
+                    Err(raised) => {
+                        failure = Failure { catchable: false, ..raised };
+                        continue;
+                    }
+                }
+            }
+            let Some(parent) = self.position.frame(id).parent else {
+                return self.fail_execution(id, failure);
+            };
+            id = self.fail_frame(id, parent, state);
+        }
+    }
+
+    /// What a state hands to the state that catches its failure.
+    fn caught(&mut self, id: FrameId, result_path: &ResultPath, failure: &Failure) -> Result<Payload, Failure> {
+        let text = |text: &Option<Arc<str>>| Value::from(text.as_deref().unwrap_or_default());
+        let mut about = Map::new();
+        about.insert("Error".into(), text(&failure.error));
+        about.insert("Cause".into(), text(&failure.cause));
+        let raw = self.position.frame(id).input.clone();
+        state::data::place_result(result_path, raw, Payload::new(Value::Object(about))?)
+    }
+
+    /// Takes a failed branch or iteration, and those beside it, out of the tree; the parent is what fails next.
+    fn fail_frame(&mut self, id: FrameId, parent: FrameId, state: &State) -> FrameId {
+        if let Some(aborted) = StateType::of(state).aborted_by_own_failure() {
+            self.record_beside(id, aborted, Details::None);
+        }
+        let failed = self.position.frames.remove(&id).expect("a frame that fails exists");
+        self.abort_children(parent, failed.last_event_id);
+        self.position.frame_mut(parent).last_event_id = failed.last_event_id;
+        let container = self.state(parent);
+        if matches!(container.kind, StateKind::Map(_)) {
+            let details = Details::MapIteration { name: container.name.clone(), index: failed.index as u64 };
+            self.record_beside(parent, EventType::MapIterationFailed, details);
+        }
+        parent
+    }
+
+    /// Cuts all frames below one; each leaves a trace that points at `cause`, the event that cut it.
+    fn abort_children(&mut self, id: FrameId, cause: u64) {
+        for child in self.position.children(id) {
+            let container = self.state(id);
+            if matches!(container.kind, StateKind::Map(_)) {
+                let index = self.position.frame(child).index as u64;
+                let details = Details::MapIteration { name: container.name.clone(), index };
+                self.record_after(cause, EventType::MapIterationAborted, details);
+            }
+            let entered = !matches!(self.position.frame(child).activity, Activity::Enter);
+            if let (true, Some(aborted)) = (entered, StateType::of(self.state(child)).aborted()) {
+                self.record_after(cause, aborted, Details::None);
+            }
+            self.abort_children(child, cause);
+            self.drop_frame(child);
+        }
+    }
+
+    /// Takes a frame out of the tree, with its task and timers.
+    fn drop_frame(&mut self, id: FrameId) {
+        let frame = self.position.frames.remove(&id).expect("a frame that is dropped exists");
+        self.position.ready.retain(|ready| *ready != id);
+        if let Activity::Task(task) = &frame.activity {
+            self.cancel_task(task.id);
+        }
+        for timer in frame.activity.timers() {
+            self.cancel_timer(timer.id);
+        }
+    }
+
+    fn fail_execution(&mut self, id: FrameId, failure: Failure) {
+        let Failure { error, cause, .. } = failure;
+        self.record(id, EventType::ExecutionFailed, Details::Failure { error: error.clone(), cause: cause.clone() });
+        self.end(Outcome { status: ExecutionStatus::Failed, output: None, error, cause });
+    }
+
+    fn end_with_full_history(&mut self) {
+        self.history_full = false;
+        let failure = Failure::runtime(format_args!(
+            "The execution reached the maximum number of history events ({}).",
+            self.env.limits.history_events_max
+        ));
+        let details = Details::Failure { error: failure.error.clone(), cause: failure.cause.clone() };
+        self.record_after(self.position.last_event_id, EventType::ExecutionFailed, details);
+        self.end(Outcome { status: ExecutionStatus::Failed, output: None, error: failure.error, cause: failure.cause });
+    }
+
+    /// Ends the execution: nothing is open any longer.
+    pub fn end(&mut self, outcome: Outcome) {
+        if self.history_full {
+            return;
+        }
+        self.position.status = outcome.status;
+        for id in self.position.frames.keys().copied().collect::<Vec<_>>() {
+            self.drop_frame(id);
+        }
+        self.position.ready.clear();
+        if let Some(timer) = self.position.execution_timer.take() {
+            self.cancel_timer(timer.id);
+        }
+        self.effect(Effect::Ended(outcome));
+    }
+
+    fn name_state(&self, id: FrameId, state: &State, cause: Option<&str>) -> Arc<str> {
+        format!(
+            "An error occurred while executing the state '{}' (entered at the event id #{}). {}",
+            state.name,
+            self.position.frame(id).entered_event_id,
+            cause.unwrap_or_default()
+        )
+        .into()
+    }
+
+    /// The state that the frame is in.
+    pub fn state(&self, id: FrameId) -> &'a State {
+        let frame = self.position.frame(id);
+        state_at(self.machine, &frame.scope, frame.state).expect("a frame's state is in its state machine")
+    }
+
+    /// Adds an event to the frame's chain.
+    pub fn record(&mut self, id: FrameId, event_type: EventType, details: Details) -> u64 {
+        let event_id = self.record_beside(id, event_type, details);
+        self.position.frame_mut(id).last_event_id = event_id;
+        event_id
+    }
+
+    /// Adds an event that follows the frame's chain but does not carry it on.
+    pub fn record_beside(&mut self, id: FrameId, event_type: EventType, details: Details) -> u64 {
+        self.record_after(self.position.frame(id).last_event_id, event_type, details)
+    }
+
+    /// Adds an event after any other.
+    pub fn record_after(&mut self, previous_event_id: u64, event_type: EventType, details: Details) -> u64 {
+        let id = self.position.last_event_id + 1;
+        if id >= self.env.limits.history_events_max && !(event_type.is_terminal() && !self.history_full) {
+            self.history_full = true;
+            return self.position.last_event_id;
+        }
+        self.position.last_event_id = id;
+        let timestamp = self.env.now;
+        self.step.history.push(HistoryEvent { id, previous_event_id, timestamp, event_type, details });
+        id
+    }
+
+    /// The id that the next event will have.
+    pub fn next_event_id(&self) -> u64 {
+        self.position.last_event_id + 1
+    }
+
+    pub fn effect(&mut self, effect: Effect) {
+        self.step.effects.push(effect);
+    }
+
+    pub fn start_timer(&mut self, at: Timestamp) -> Timer {
+        let timer = Timer { id: TimerId(self.position.next_timer), at };
+        self.position.next_timer += 1;
+        self.effect(Effect::StartTimer { timer: timer.id, at });
+        timer
+    }
+
+    /// Cancels a timer, or forgets it if it was to be started by this very step.
+    pub fn cancel_timer(&mut self, id: TimerId) {
+        let before = self.step.effects.len();
+        self.step.effects.retain(|e| !matches!(e, Effect::StartTimer { timer, .. } if *timer == id));
+        if self.step.effects.len() == before {
+            self.effect(Effect::CancelTimer { timer: id });
+        }
+    }
+
+    /// Cancels a task, or forgets it if it was to be handed out by this very step.
+    pub fn cancel_task(&mut self, id: crate::TaskId) {
+        let before = self.step.effects.len();
+        self.step.effects.retain(|e| !matches!(e, Effect::RunTask(run) if run.task == id));
+        if self.step.effects.len() == before {
+            self.effect(Effect::CancelTask { task: id });
+        }
+    }
+
+    /// Starts a branch or iteration of the Parallel or Map state that `parent` is in.
+    pub fn start_child(&mut self, parent: FrameId, child: Child) {
+        let frame = self.position.frame(parent);
+        let step = ScopeStep { state: frame.state, branch: child.branch };
+        let scope: Arc<[ScopeStep]> = frame.scope.iter().copied().chain([step]).collect();
+        let branch = branch_at(self.machine, &scope).expect("a Parallel's branch or Map's processor exists");
+        let state = branch.states.get_index_of(&branch.start_at).expect("the parser checks StartAt");
+        let map_item = child.map_item.or_else(|| frame.map_item.clone());
+        self.add_frame(Frame {
+            parent: Some(parent),
+            scope,
+            index: child.index,
+            last_event_id: child.last_event_id,
+            map_item,
+            ..self.new_frame(state, child.input)
+        });
+    }
+
+    /// Starts the top-level scope.
+    pub fn start_root(&mut self, input: Payload) {
+        let branch = &self.machine.body;
+        let state = branch.states.get_index_of(&branch.start_at).expect("the parser checks StartAt");
+        self.add_frame(self.new_frame(state, input));
+    }
+
+    /// A frame at the top, about to enter its first state.
+    fn new_frame(&self, state: usize, input: Payload) -> Frame {
+        Frame {
+            parent: None,
+            scope: Arc::from([]),
+            index: 0,
+            last_event_id: 0,
+            map_item: None,
+            state,
+            input,
+            entered_event_id: 0,
+            entered_time: self.env.now,
+            retry_count: 0,
+            retrier_attempts: Vec::new(),
+            activity: Activity::Enter,
+        }
+    }
+
+    fn add_frame(&mut self, frame: Frame) {
+        let id = FrameId(self.position.next_frame);
+        self.position.next_frame += 1;
+        self.position.frames.insert(id, frame);
+        self.position.ready.push_back(id);
+    }
+}
+
+/// What distinguishes a new frame below a Parallel or Map state.
+pub(crate) struct Child {
+    pub branch: usize,
+    pub index: usize,
+    pub last_event_id: u64,
+    pub map_item: Option<Arc<Value>>,
+    pub input: Payload,
+}
+
+/// Where a state leads when it is done; `None` is the end of its scope.
+pub(crate) fn next_of(state: &State) -> Option<Name> {
+    match &state.transition {
+        Some(Transition::Next(next)) => Some(next.clone()),
+        Some(Transition::End) | None => None,
+    }
+}

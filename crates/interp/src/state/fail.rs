@@ -1,0 +1,42 @@
+use std::sync::Arc;
+
+use asl::{Fail, State, TextSource};
+use serde_json::Value;
+
+use super::Flow;
+use crate::failure::Failure;
+use crate::frame::FrameId;
+use crate::run::Run;
+
+/// Fails the scope.
+pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State, fail: &Fail) -> Result<Flow, Failure> {
+    let error = text(run, id, state, "ErrorPath", fail.error.as_ref())?;
+    let cause = text(run, id, state, "CausePath", fail.cause.as_ref())?;
+    Err(Failure::reported(error, cause))
+}
+
+fn text(
+    run: &mut Run<'_, '_>,
+    id: FrameId,
+    state: &State,
+    field: &str,
+    source: Option<&TextSource>,
+) -> Result<Option<Arc<str>>, Failure> {
+    let expression = match source {
+        None => return Ok(None),
+        Some(TextSource::Literal(text)) => return Ok(Some(text.as_str().into())),
+        Some(TextSource::Expression(expression)) => expression,
+    };
+    let input = run.position.frame(id).input.clone();
+    let mut env = asl::Env { input: input.value(), context: run.context.value(), random: run.env.random };
+    let value = expression
+        .evaluate(field, &mut env)
+        .map_err(|e| Failure { catchable: false, ..Failure::evaluation(&e, input.value(), &state.name) })?;
+    match value {
+        Value::String(text) => Ok(Some(text.into())),
+        other => Err(Failure::runtime(format_args!(
+            "The {field} parameter does not reference a string value: {} == {other}",
+            expression.as_str()
+        ))),
+    }
+}
