@@ -58,7 +58,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// All findings about a definition: of the fields in the order of the text, of each scope's graph after its states.
+/// All findings about a definition: those of fields in the order of the text, then those of the graphs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Diagnostics {
     items: Vec<Diagnostic>,
@@ -97,8 +97,10 @@ impl Diagnostics {
         }
     }
 
-    /// Fills in lines and columns, in one pass over the text.
+    /// Puts the findings in order and fills in lines and columns, in one pass over the text.
     pub(crate) fn locate(mut self, text: &str) -> Diagnostics {
+        let graph = |d: &Diagnostic| matches!(d.code, "MISSING_TRANSITION_TARGET" | "MISSING_END_STATE");
+        self.items.sort_by_key(|d| if graph(d) { (true, 0) } else { (false, d.span.start) });
         let mut order: Vec<usize> = (0..self.items.len()).collect();
         order.sort_by_key(|i| self.items[*i].span.start);
         let (mut at, mut line, mut column) = (0, 1, 1);

@@ -15,6 +15,14 @@ use crate::path::{
     Aggregate, Filter, FilterOperator, FilterPath, Path, Pattern, Root, Selector, Step, SyntaxError, Term,
 };
 
+/// What a path `$name` is told.
+const VARIABLE: &str = "'.' or '[' ('$name' is a variable: variables are not supported yet)";
+
+/// Whether a text was refused because it reads a variable.
+pub(crate) fn is_variable(error: &SyntaxError) -> bool {
+    error.message.ends_with(VARIABLE)
+}
+
 /// Parses a whole path.
 pub(crate) fn parse_path(text: &str) -> Result<Path, SyntaxError> {
     run(terminated(path, eof), text)
@@ -36,8 +44,11 @@ struct Nesting {
 fn run<'i, O>(mut parser: impl Parser<Input<'i>, O, ErrMode<ContextError>>, text: &'i str) -> Result<O, SyntaxError> {
     let input = Input { input: LocatingSlice::new(text), state: Nesting::default() };
     parser.parse(input).map_err(|error| {
-        let message = error.inner().to_string();
-        let message = if message.is_empty() { "unexpected text".to_owned() } else { message.replace('\n', ", ") };
+        // The innermost context says most; the others only repeat what was under way.
+        let message = match error.inner().context().next() {
+            Some(StrContext::Expected(what)) => format!("expected {what}"),
+            _ => "unexpected text".to_owned(),
+        };
         SyntaxError { message, offset: error.offset() }
     })
 }
@@ -58,9 +69,7 @@ fn root(input: &mut Input<'_>) -> ModalResult<Root> {
         .context(expected("a path that starts with '$'"))
         .parse_next(input)?;
     if opt(peek(one_of(|c: char| c.is_alphanumeric() || c == '_'))).parse_next(input)?.is_some() {
-        return cut_err(fail)
-            .context(expected("'.' or '[' ('$name' is a variable: variables are not supported yet)"))
-            .parse_next(input);
+        return cut_err(fail).context(expected(VARIABLE)).parse_next(input);
     }
     Ok(root)
 }
@@ -325,7 +334,7 @@ fn call(input: &mut Input<'_>) -> ModalResult<Call> {
     }
     input.state.calls += 1;
     let arguments = cut_err(delimited(
-        (multispace0, '(', multispace0),
+        (multispace0, '('.context(expected("'('")), multispace0),
         separated(0.., argument, (multispace0, ',', multispace0)),
         (multispace0, ')'.context(expected("',' or ')'"))),
     ))

@@ -8,7 +8,6 @@ use crate::{Path, ReferencePath};
 
 use super::Checker;
 use super::fields::Fields;
-use super::paths::fault_range;
 
 const SELECTORS: &[&str] = &["And", "Or", "Not", "Variable", "Condition"];
 
@@ -135,7 +134,7 @@ fn rule_path(c: &mut Checker, fields: &Fields<'_>, name: &str) -> Option<Path> {
             } else {
                 "Value is not a Reference Path: Reference path didn't start with '$'"
             };
-            c.error_with_help(message, &fields.at(name), &fault_range(node, &error), Some(error.message));
+            c.not_an_expression(message, &fields.at(name), node, &error);
             None
         }
     }

@@ -156,7 +156,7 @@ impl<'n> Fields<'n> {
         }
         let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let message = format!("Value should be one of the following: [{}]", words.join(", "));
-        let help = did_you_mean(written, words.iter().copied());
+        let help = if words.len() > 1 { did_you_mean(written, words.iter().copied()) } else { None };
         c.error_with_help(message, &self.at(name), &self.get(name)?.range, help);
         None
     }

@@ -30,9 +30,10 @@ pub(super) fn retriers(c: &mut Checker, state: &Fields<'_>) -> Vec<Retrier> {
         fields.string(c, "Comment");
         let interval_seconds = fields.integer(c, "IntervalSeconds", 0, SECONDS_MAX).unwrap_or(1);
         let max_delay_seconds = fields.integer(c, "MaxDelaySeconds", 1, DELAY_SECONDS_MAX);
-        if max_delay_seconds.is_some_and(|max| max <= interval_seconds) {
-            let message = "MaxDelaySeconds must be greater than IntervalSeconds";
-            c.error(message, &fields.at("MaxDelaySeconds"), &fields.range);
+        if let Some(max) = max_delay_seconds.filter(|max| (1..=interval_seconds).contains(max)) {
+            let message = format!("MaxDelaySeconds must be greater than IntervalSeconds, but is {max}");
+            let range = fields.get("MaxDelaySeconds").map_or(&fields.range, |node| &node.range);
+            c.error(message, &fields.at("MaxDelaySeconds"), range);
         }
         retriers.push(Retrier {
             error_equals: error_equals(c, fields, i == last),

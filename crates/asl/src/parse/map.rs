@@ -45,7 +45,7 @@ fn config(c: &mut Checker, processor: &Fields<'_>) -> ProcessorConfig {
                 fields.required(c, &["ExecutionType"]);
             }
             let range = fields.get("Mode").map_or(fields.range.clone(), |node| node.range.clone());
-            c.unsupported("Distributed Map is", &fields.at("Mode"), &range);
+            c.error("Distributed Map is not supported yet", &fields.at("Mode"), &range);
         }
         _ => {}
     }

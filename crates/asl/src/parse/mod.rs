@@ -14,9 +14,10 @@ mod template;
 
 use std::collections::HashSet;
 
+use crate::grammar;
 use crate::json::{self, Range};
 use crate::limits::DEFINITION_BYTES_MAX;
-use crate::{Diagnostic, Diagnostics, QueryLanguage, Severity, Span, StateMachine, Template};
+use crate::{Diagnostic, Diagnostics, QueryLanguage, Severity, Span, StateMachine, SyntaxError, Template};
 
 const SCHEMA: &str = "SCHEMA_VALIDATION_FAILED";
 const INVALID_JSON: &str = "INVALID_JSON_DESCRIPTION";
@@ -152,7 +153,13 @@ impl Checker {
         self.report(Severity::Warning, code, message.to_owned(), Some(location), range, None);
     }
 
-    fn unsupported(&mut self, what: &str, location: &str, range: &Range) {
-        self.error(format!("{what} not supported yet"), location, range);
+    /// A path or call that does not parse: AWS's wording, what our parser expected as help.
+    fn not_an_expression(&mut self, message: &str, location: &str, node: &json::Node, error: &SyntaxError) {
+        // Where in the string, as far as escapes let it be told.
+        let unescaped = node.as_str().map_or(0, str::len) + 2 == node.range.len();
+        let start = if unescaped { node.range.start + 1 + error.offset } else { node.range.start };
+        let range = start.min(node.range.end - 1)..node.range.end;
+        let message = if grammar::is_variable(error) { "Variables are not supported yet" } else { message };
+        self.error_with_help(message, location, &range, Some(error.message.clone()));
     }
 }

@@ -1,19 +1,11 @@
 //! Fields that hold paths, and numbers that may come from one.
 
 use crate::ast::{Count, Percentage, ResultPath, Seconds, Selection, TextSource};
-use crate::json::{Json, Node, Range};
-use crate::path::SyntaxError;
+use crate::json::{Json, Node};
 use crate::{Expression, Path, ReferencePath, Root};
 
 use super::Checker;
 use super::fields::{Fields, SECONDS_MAX};
-
-/// Where in the definition a mistake inside a string is, as far as escapes let it be told.
-pub(super) fn fault_range(node: &Node, error: &SyntaxError) -> Range {
-    let unescaped = node.as_str().map_or(0, str::len) + 2 == node.range.len();
-    let start = if unescaped { node.range.start + 1 + error.offset } else { node.range.start };
-    start.min(node.range.end - 1)..node.range.end
-}
 
 impl Fields<'_> {
     /// A path; AWS's wording, what the parser expected as help.
@@ -23,8 +15,7 @@ impl Fields<'_> {
         match Path::parse(text) {
             Ok(path) => Some(path),
             Err(error) => {
-                let help = Some(error.message.clone());
-                c.error_with_help("Value must be a valid JSONPath.", &self.at(name), &fault_range(node, &error), help);
+                c.not_an_expression("Value must be a valid JSONPath.", &self.at(name), node, &error);
                 None
             }
         }
@@ -108,7 +99,7 @@ impl Fields<'_> {
                 let message = format!(
                     "The value for the field '{path}' must be a valid JSONPath or a valid intrinsic function call"
                 );
-                c.error_with_help(message, &self.at(&path), &fault_range(node, &error), Some(error.message));
+                c.not_an_expression(&message, &self.at(&path), node, &error);
                 None
             }
         }

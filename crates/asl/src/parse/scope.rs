@@ -15,7 +15,7 @@ pub(super) const LANGUAGES: &[(&str, QueryLanguage)] =
     &[("JSONPath", QueryLanguage::JsonPath), ("JSONata", QueryLanguage::Jsonata)];
 
 /// What JSONata is told, wherever it is asked for.
-pub(super) const NO_JSONATA: &str = "JSONata is";
+pub(super) const NO_JSONATA: &str = "JSONata is not supported yet";
 
 pub(super) fn machine(c: &mut Checker, node: &Node) -> Option<StateMachine> {
     let fields = Fields::of(c, node, "/")?;
@@ -23,7 +23,7 @@ pub(super) fn machine(c: &mut Checker, node: &Node) -> Option<StateMachine> {
     fields.choice(c, "Version", &[("1.0", ())]);
     let language = fields.choice(c, "QueryLanguage", LANGUAGES).unwrap_or_default();
     if language == QueryLanguage::Jsonata {
-        c.unsupported(NO_JSONATA, "/QueryLanguage", &fields.get("QueryLanguage")?.range);
+        c.error(NO_JSONATA, "/QueryLanguage", &fields.get("QueryLanguage")?.range);
     }
     c.language = language;
     let comment = fields.string(c, "Comment").map(str::to_owned);

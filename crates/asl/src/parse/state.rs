@@ -132,7 +132,7 @@ fn language(c: &mut Checker, fields: &Fields<'_>) -> QueryLanguage {
             QueryLanguage::JsonPath
         }
         Some(QueryLanguage::Jsonata) if c.language == QueryLanguage::JsonPath => {
-            c.unsupported(scope::NO_JSONATA, &fields.at("QueryLanguage"), &node.range);
+            c.error(scope::NO_JSONATA, &fields.at("QueryLanguage"), &node.range);
             QueryLanguage::Jsonata
         }
         Some(language) => language,
@@ -156,11 +156,8 @@ fn check_names(c: &mut Checker, fields: &Fields<'_>, kind: &str) {
     if kind == "Map" {
         for name in DISTRIBUTED {
             if let Some(node) = fields.get(name) {
-                c.unsupported(
-                    &format!("Distributed Map is not supported yet: field '{name}' is"),
-                    &fields.at(name),
-                    &node.range,
-                );
+                let message = format!("Distributed Map is not supported yet: field '{name}'");
+                c.error(message, &fields.at(name), &node.range);
             }
         }
     }
@@ -168,7 +165,7 @@ fn check_names(c: &mut Checker, fields: &Fields<'_>, kind: &str) {
 
 fn refuse_variables(c: &mut Checker, fields: &Fields<'_>) {
     if let Some(node) = fields.get("Assign") {
-        c.unsupported("Variables are not supported yet: field 'Assign' is", &fields.at("Assign"), &node.range);
+        c.error("Variables are not supported yet: field 'Assign'", &fields.at("Assign"), &node.range);
     }
 }
 

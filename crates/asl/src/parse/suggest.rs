@@ -7,7 +7,7 @@ pub(super) fn did_you_mean<'c>(written: &str, candidates: impl IntoIterator<Item
     if written.len() > CHARS_MAX {
         return None;
     }
-    let allowed = 1 + written.len() / 4;
+    let allowed = (1 + written.len() / 4).min(written.len().saturating_sub(1));
     let close = candidates.into_iter().filter_map(|candidate| {
         let chars: Vec<char> = candidate.chars().take(CHARS_MAX + 1).collect();
         if chars.len().abs_diff(written.len()) > allowed {

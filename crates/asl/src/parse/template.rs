@@ -6,7 +6,6 @@ use crate::json::{Json, Node};
 use crate::template::Piece;
 use crate::{Expression, Template};
 
-use super::paths::fault_range;
 use super::{Checker, NO_DOLLAR};
 
 /// Compiles a template; what is wrong is reported at `location`.
@@ -59,7 +58,7 @@ fn expression(c: &mut Checker, key: &str, node: &Node, location: &str) -> Piece 
     match Expression::parse(text) {
         Ok(expression) => Piece::Expression { field: key.to_owned(), expression },
         Err(error) => {
-            c.error_with_help(message, location, &fault_range(node, &error), Some(error.message));
+            c.not_an_expression(&message, location, node, &error);
             Piece::Literal(Value::Null)
         }
     }

@@ -76,7 +76,7 @@ impl<'v> Walk<'v> {
                 Selector::Names(names) => {
                     let members = value.as_object().ok_or_else(|| not_an_object(&steps[..i], step, value))?;
                     let picked = pick(members, names);
-                    for value in picked.values() {
+                    for (_, value) in &picked {
                         budget.charge(value)?;
                     }
                     return Ok(Cow::Owned(Value::Object(
@@ -333,7 +333,8 @@ impl Aggregate {
     }
 }
 
-fn pick<'a>(members: &'a Map<String, Value>, names: &[Box<str>]) -> std::collections::BTreeMap<&'a String, &'a Value> {
+/// The named members that are there, in the order of the names.
+fn pick<'a>(members: &'a Map<String, Value>, names: &[Box<str>]) -> Vec<(&'a String, &'a Value)> {
     names.iter().filter_map(|name| members.get_key_value(&**name)).collect()
 }
 

@@ -1,0 +1,156 @@
+//! Everything a reader can browse lies in `data/`: what goes in, and what must come out.
+//! `UPDATE=1 cargo test -p asl` writes what comes out today; a human reads the diff.
+
+mod bounds;
+mod layout;
+
+use std::path::{Path as FilePath, PathBuf};
+
+use asl::{Env, Expression, Path, ReferencePath, Template};
+use serde_json::{Map, Value, json};
+
+/// A definition, as JSON or (where that is the point) as text, and every finding: severity, code, line:column,
+/// location, message, help.
+#[test]
+fn validate() {
+    each_case("validate", |_, case| {
+        let text = match case.get("text") {
+            Some(text) => text.as_str().expect("text").to_owned(),
+            None => serde_json::to_string_pretty(&case["definition"]).expect("JSON"),
+        };
+        let found = asl::validate(&text);
+        let lines: Vec<Value> = found
+            .iter()
+            .map(|d| {
+                assert!(d.span.start <= d.span.end && d.span.end <= text.len(), "{d}");
+                let location = d.location.as_deref().unwrap_or("-");
+                let help = d.help.as_ref().map(|help| format!(" [{help}]")).unwrap_or_default();
+                let (severity, line, column) = (d.severity.as_str(), d.span.line, d.span.column);
+                Value::from(format!("{severity} {} {line}:{column} {location} {}{help}", d.code, d.message))
+            })
+            .collect();
+        match asl::parse(&text) {
+            Ok(_) => assert!(!found.has_errors(), "parsed in spite of {found}"),
+            Err(errors) => assert!(errors.has_errors(), "refused without an error"),
+        }
+        json!({ "expect": lines })
+    });
+}
+
+/// Paths against the `input` (and `context`) of their file.
+#[test]
+fn paths() {
+    each_case("paths", |file, case| {
+        let context = file.get("context").cloned().unwrap_or_else(|| json!({}));
+        let input = case.get("input").unwrap_or(&file["input"]);
+        match Path::parse(case["path"].as_str().expect("path")) {
+            Err(error) => json!({ "syntax_error": format!("{}: {error}", error.offset) }),
+            Ok(path) => match path.evaluate(input, &context) {
+                Ok(value) => json!({ "value": value, "definite": path.is_definite() }),
+                Err(error) => json!({ "error": error.to_string() }),
+            },
+        }
+    });
+}
+
+/// Results put into the file's `input` at a reference path.
+#[test]
+fn insert() {
+    each_case("insert", |file, case| {
+        let input = case.get("input").unwrap_or(&file["input"]);
+        match ReferencePath::parse(case["path"].as_str().expect("path")) {
+            Err(error) => json!({ "syntax_error": error.to_string() }),
+            Ok(path) => match path.insert(input.clone(), case["result"].clone()) {
+                Ok(value) => {
+                    assert_eq!(path.evaluate(&value, &Value::Null), Ok(&case["result"]));
+                    json!({ "value": value })
+                }
+                Err(error) => json!({ "error": error.to_string() }),
+            },
+        }
+    });
+}
+
+/// Calls of intrinsic functions; chance counts 1, 2, 3 in the upper half of its bits.
+#[test]
+fn intrinsics() {
+    each_case("intrinsics", |_, case| {
+        let null = Value::Null;
+        let input = case.get("input").unwrap_or(&null);
+        match Expression::parse(case["call"].as_str().expect("call")) {
+            Err(error) => json!({ "syntax_error": format!("{}: {error}", error.offset) }),
+            Ok(call) => {
+                with_env(input, case.get("context").unwrap_or(&null), |env| match call.evaluate("field.$", env) {
+                    Ok(value) => json!({ "value": value }),
+                    Err(error) => json!({ "error": error.error_name(), "cause": error.cause(input) }),
+                })
+            }
+        }
+    });
+}
+
+/// Payload templates against an input.
+#[test]
+fn templates() {
+    each_case("templates", |_, case| match Template::parse(&case["template"].to_string()) {
+        Err(found) => json!({ "findings": found.iter().map(|d| d.message.clone()).collect::<Vec<_>>() }),
+        Ok(template) => with_env(&case["input"], &case["context"], |env| match template.evaluate(env) {
+            Ok(value) => json!({ "value": value }),
+            Err(error) => json!({ "error": error.error_name(), "cause": error.cause(&case["input"]) }),
+        }),
+    });
+}
+
+fn with_env(input: &Value, context: &Value, run: impl FnOnce(&mut Env<'_>) -> Value) -> Value {
+    let mut count = 0u64;
+    let mut random = || {
+        count += 1;
+        count << 60 | count
+    };
+    run(&mut Env { input, context, random: &mut random })
+}
+
+/// Runs every case of every file of a folder; what `run` gives replaces or must equal the case's results.
+fn each_case(folder: &str, run: impl Fn(&Value, &Map<String, Value>) -> Value) {
+    const RESULTS: &[&str] = &["expect", "value", "definite", "error", "cause", "syntax_error", "findings"];
+    let update = std::env::var_os("UPDATE").is_some();
+    let mut wrong = Vec::new();
+    for path in files(folder) {
+        let text = std::fs::read_to_string(&path).expect("read a data file");
+        let mut file: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let outer = file.clone();
+        for case in file["cases"].as_array_mut().expect("cases") {
+            let case = case.as_object_mut().expect("a case");
+            let Value::Object(found) = run(&outer, case) else { panic!("results are objects") };
+            let expected: Map<String, Value> = case
+                .iter()
+                .filter(|(key, _)| RESULTS.contains(&key.as_str()))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
+            // As text: the order of keys counts.
+            if serde_json::to_string(&expected).ok() == serde_json::to_string(&found).ok() {
+                continue;
+            }
+            if update {
+                case.retain(|key, _| !RESULTS.contains(&key.as_str()));
+                case.extend(found);
+            } else {
+                let what = case.iter().rfind(|(key, _)| !RESULTS.contains(&key.as_str()));
+                wrong.push(format!("{}: {what:?}\n  want {expected:?}\n  have {found:?}", path.display()));
+            }
+        }
+        if update {
+            std::fs::write(&path, layout::text(&file)).expect("write a data file");
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(folder);
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).expect("a data folder").map(|e| e.expect("an entry").path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
