@@ -46,6 +46,9 @@ impl Budget {
 
     /// Takes what a copy of `value` costs; refuses a value too deep to be copied by recursion.
     pub(crate) fn charge(&mut self, value: &Value) -> Result<(), Exceeded> {
+        if !value.is_array() && !value.is_object() {
+            return self.charge_bytes(value.as_str().map_or(8, |text| text.len() + 8));
+        }
         let mut stack = vec![(value, 0)];
         while let Some((value, depth)) = stack.pop() {
             self.charge_bytes(match value {

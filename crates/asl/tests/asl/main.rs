@@ -3,6 +3,7 @@
 
 mod bounds;
 mod layout;
+mod oracle;
 
 use std::path::{Path as FilePath, PathBuf};
 
