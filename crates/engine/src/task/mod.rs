@@ -14,7 +14,7 @@ use cell::Cells;
 use interp::{Input as Told, Progress, TaskId};
 use service::{Call, Fault, Registry};
 use store::Store;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, SetOnce, oneshot};
 use tracing::debug;
 
 use crate::Options;
@@ -35,7 +35,8 @@ pub(crate) struct Dispatcher {
     pub invoker: Arc<dyn Invoker>,
     pub activities: Activities,
     pub entropy: Arc<Entropy>,
-    pub cells: OnceLock<Cells<Input>>,
+    /// Set last: work that stored executions want at the start may be done before.
+    pub cells: SetOnce<Cells<Input>>,
     pub endpoint: OnceLock<Arc<str>>,
     store: Arc<dyn Store>,
     calls: Semaphore,
@@ -57,7 +58,7 @@ impl Dispatcher {
             invoker,
             activities,
             entropy,
-            cells: OnceLock::new(),
+            cells: SetOnce::new(),
             endpoint: OnceLock::new(),
             store,
             calls: Semaphore::new(options.calls_max),
@@ -188,7 +189,7 @@ impl Dispatcher {
 
     /// Tells an execution what happened, until it has taken it in or the server stops.
     async fn tell(&self, id: ExecutionId, input: Told) {
-        let Some(cell) = self.cells.get().and_then(|c| c.at(usize::from(id.cell))) else { return };
+        let Some(cell) = self.cells.wait().await.at(usize::from(id.cell)) else { return };
         loop {
             let (reply, answer) = cell::Reply::channel();
             if cell.send_waiting(Input::Task { id, input: input.clone(), reply: Some(reply) }).await.is_err() {

@@ -75,7 +75,7 @@ async fn ended(dispatcher: &Dispatcher, job: &Job, arn: &str) -> Option<Value> {
             }
         }
         let id = crate::api::execution_id(dispatcher.store(), arn).ok()?;
-        let cell = dispatcher.cells.get()?.at(usize::from(id.cell))?;
+        let cell = dispatcher.cells.wait().await.at(usize::from(id.cell))?;
         let (reply, answer) = Reply::channel();
         cell.send_waiting(Input::Watch { id, reply }).await.ok()?;
         // Whatever comes, the description tells what is true.
