@@ -30,6 +30,7 @@ mod retry;
 mod run;
 mod snapshot;
 mod state;
+mod unwind;
 
 pub use effect::{Effect, ExecutionStatus, Outcome, Progress, RunTask};
 pub use event::{Details, EventType, HistoryEvent};

@@ -68,7 +68,9 @@ pub(crate) fn submitted(run: &mut Run<'_, '_>, id: FrameId, output: Arc<str>) ->
     if integration.pattern == IntegrationPattern::RequestResponse || open.progress != Progress::Scheduled {
         return false;
     }
+    let task_id = open.id;
     if output.len() > run.env.limits.payload_bytes_max {
+        run.cancel_task(task_id);
         return too_large(run, id, task);
     }
     open_task(run, id).progress = Progress::Submitted { output: output.clone() };
@@ -309,10 +311,7 @@ fn report_failure(run: &mut Run<'_, '_>, id: FrameId, task: &Task, kind: Failure
 
 /// The task answered more than a payload may hold.
 fn too_large(run: &mut Run<'_, '_>, id: FrameId, task: &Task) -> bool {
-    let closed = close(run, id, None);
-    if closed.progress == Progress::Scheduled {
-        run.cancel_task(closed.id);
-    }
+    close(run, id, None);
     let name = match &task.resource.kind {
         ResourceKind::Integration(integration) => integration.resource_type(),
         ResourceKind::Function | ResourceKind::Activity { .. } => task.resource.arn.clone(),

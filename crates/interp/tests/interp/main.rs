@@ -1,0 +1,5 @@
+//! The interpreter from outside: browsable cases, and properties of any order of inputs.
+
+mod cases;
+mod properties;
+mod simulator;
