@@ -1,3 +1,4 @@
 //! CloudFormation and SAM templates to resources.
-pub mod template;
+pub mod provider;
 pub mod sam;
+pub mod template;

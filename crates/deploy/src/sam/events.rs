@@ -63,11 +63,23 @@ impl Sam<'_> {
             "Kinesis" | "DynamoDB" => sam.mapping(source, event, "Stream", &target),
             "Schedule" => {
                 sam.rule(source, event, &arn, None);
-                sam.permission(source, event, &target, "events.amazonaws.com", Node::get_att(&event.id, "Arn", event.at));
+                sam.permission(
+                    source,
+                    event,
+                    &target,
+                    "events.amazonaws.com",
+                    Node::get_att(&event.id, "Arn", event.at),
+                );
             }
             "EventBridgeRule" | "CloudWatchEvent" => {
                 sam.rule(source, event, &arn, None);
-                sam.permission(source, event, &target, "events.amazonaws.com", Node::get_att(&event.id, "Arn", event.at));
+                sam.permission(
+                    source,
+                    event,
+                    &target,
+                    "events.amazonaws.com",
+                    Node::get_att(&event.id, "Arn", event.at),
+                );
             }
             "ScheduleV2" => sam.schedule(source, event, &arn, "lambda:InvokeFunction"),
             "SNS" => sam.subscription(source, event, &target, &arn),
@@ -121,8 +133,7 @@ impl Sam<'_> {
             let message = format!("Event with id [{}] is invalid. StartingPosition is required.", event.id);
             return self.error(source.id, message, event.at);
         }
-        let mut properties =
-            Node::map([("EventSourceArn", arn.clone()), ("FunctionName", target.clone())], event.at);
+        let mut properties = Node::map([("EventSourceArn", arn.clone()), ("FunctionName", target.clone())], event.at);
         copy(event.properties, &mut properties, &MAPPING);
         // SAM writes {Type, Destination}; the service knows the destination alone.
         if let Some(failure) = properties.get_mut("DestinationConfig").and_then(|d| d.get_mut("OnFailure")) {
@@ -202,7 +213,8 @@ impl Sam<'_> {
         let name = event.properties.get("Name").cloned().unwrap_or_else(|| Node::text(&event.id, at));
         properties.set("Name", name);
         let window = event.properties.get("FlexibleTimeWindow").cloned();
-        properties.set("FlexibleTimeWindow", window.unwrap_or_else(|| Node::map([("Mode", Node::text("OFF", at))], at)));
+        properties
+            .set("FlexibleTimeWindow", window.unwrap_or_else(|| Node::map([("Mode", Node::text("OFF", at))], at)));
         let role = match event.properties.get("RoleArn") {
             Some(role) => role.clone(),
             None => {
@@ -247,14 +259,10 @@ impl Sam<'_> {
         );
         let document = |statement| Node::map([version(), ("Statement", Node::list(vec![statement], at))], at);
         let policy = Node::map(
-            [
-                ("PolicyName", Node::text(format!("{id}StartExecutionPolicy"), at)),
-                ("PolicyDocument", document(allow)),
-            ],
+            [("PolicyName", Node::text(format!("{id}StartExecutionPolicy"), at)), ("PolicyDocument", document(allow))],
             at,
         );
-        let members =
-            [("AssumeRolePolicyDocument", document(assume)), ("Policies", Node::list(vec![policy], at))];
+        let members = [("AssumeRolePolicyDocument", document(assume)), ("Policies", Node::list(vec![policy], at))];
         self.generate(source, id, "AWS::IAM::Role", Node::map(members, at));
     }
 }

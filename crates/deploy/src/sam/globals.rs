@@ -3,7 +3,8 @@ use crate::template::{Diagnostic, Entry, Kind, Node};
 /// SAM's `Globals`: properties that every resource of a type starts from.
 pub(super) struct Globals<'a>(&'a [Entry]);
 
-const SECTIONS: [&str; 7] = ["Api", "CapacityProvider", "Function", "HttpApi", "LayerVersion", "SimpleTable", "StateMachine"];
+const SECTIONS: [&str; 7] =
+    ["Api", "CapacityProvider", "Function", "HttpApi", "LayerVersion", "SimpleTable", "StateMachine"];
 
 impl<'a> Globals<'a> {
     pub(super) fn read(node: Option<&'a Node>) -> Result<Globals<'a>, Diagnostic> {

@@ -26,7 +26,11 @@ impl Sam<'_> {
             None | Some("Retain") => "Retain",
             Some("Delete") => "Delete",
             Some(_) => {
-                return self.error(source.id, "'RetentionPolicy' must be one of the following options: Retain, Delete.", at);
+                return self.error(
+                    source.id,
+                    "'RetentionPolicy' must be one of the following options: Retain, Delete.",
+                    at,
+                );
             }
         };
         self.generate(source, source.id, "AWS::Lambda::LayerVersion", properties);

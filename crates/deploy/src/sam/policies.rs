@@ -41,7 +41,8 @@ pub(super) fn expand(template: &'static Value, name: &str, arguments: &Node) -> 
     for statement in template["Statement"].as_array().into_iter().flatten() {
         let mut node = Node::map([("Effect", Node::text("Allow", at))], at);
         node.set("Action", Node::from_json(&statement["Action"], at));
-        let resources = statement["Resource"].as_array().map(Vec::as_slice).unwrap_or(std::slice::from_ref(&statement["Resource"]));
+        let resources =
+            statement["Resource"].as_array().map(Vec::as_slice).unwrap_or(std::slice::from_ref(&statement["Resource"]));
         let resources: Vec<Node> =
             resources.iter().filter_map(Value::as_str).map(|r| resource(r, &wanted, arguments, at)).collect();
         node.set("Resource", if resources.len() == 1 { resources[0].clone() } else { Node::list(resources, at) });

@@ -37,8 +37,16 @@ impl Sam<'_> {
         let forms = ["Definition", "DefinitionUri", "DefinitionString"];
         match forms.iter().filter(|name| source.get(name).is_some()).count() {
             1 => {}
-            0 => return self.error(source.id, "Either 'Definition' or 'DefinitionUri' property must be specified.", at),
-            _ => return self.error(source.id, "Specify either 'Definition' or 'DefinitionUri' property and not both.", at),
+            0 => {
+                return self.error(source.id, "Either 'Definition' or 'DefinitionUri' property must be specified.", at);
+            }
+            _ => {
+                return self.error(
+                    source.id,
+                    "Specify either 'Definition' or 'DefinitionUri' property and not both.",
+                    at,
+                );
+            }
         }
         copy(&source.properties, &mut properties, &["Definition", "DefinitionString", "DefinitionSubstitutions"]);
         if let Some(location) = self.location(source, "DefinitionUri", ["Bucket", "Key", "Version"]) {

@@ -15,16 +15,18 @@ impl Sam<'_> {
         };
         let attribute = Node::map([("AttributeName", name.clone()), ("AttributeType", Node::text(key_type, at))], at);
         let schema = Node::map([("AttributeName", name), ("KeyType", Node::text("HASH", at))], at);
-        let members = [
-            ("AttributeDefinitions", Node::list(vec![attribute], at)),
-            ("KeySchema", Node::list(vec![schema], at)),
-        ];
+        let members =
+            [("AttributeDefinitions", Node::list(vec![attribute], at)), ("KeySchema", Node::list(vec![schema], at))];
         let mut properties = Node::map(members, at);
         match source.get("ProvisionedThroughput") {
             Some(throughput) => properties.set("ProvisionedThroughput", throughput.clone()),
             None => properties.set("BillingMode", Node::text("PAY_PER_REQUEST", at)),
         }
-        copy(&source.properties, &mut properties, &["TableName", "SSESpecification", "PointInTimeRecoverySpecification"]);
+        copy(
+            &source.properties,
+            &mut properties,
+            &["TableName", "SSESpecification", "PointInTimeRecoverySpecification"],
+        );
         if let Some(tags) = self.tags(source, None) {
             properties.set("Tags", tags);
         }

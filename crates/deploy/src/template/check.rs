@@ -108,8 +108,9 @@ impl Checker<'_> {
         let Some((_, at, id)) = unresolved.iter().min_by_key(|u| u.1).cloned() else { return };
         let names: BTreeSet<&str> = unresolved.iter().map(|u| u.0.as_str()).collect();
         let names = names.into_iter().collect::<Vec<_>>().join(", ");
-        let message =
-            format!("Template format error: Unresolved resource dependencies [{names}] in the {block} block of the template");
+        let message = format!(
+            "Template format error: Unresolved resource dependencies [{names}] in the {block} block of the template"
+        );
         self.found.push(Diagnostic::new(message, at).of(&id));
     }
 }

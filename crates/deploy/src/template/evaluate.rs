@@ -130,8 +130,9 @@ impl Evaluator<'_> {
             Lookup::Unknown => Ok(Node::new(Kind::Unknown, at)),
             Lookup::Undefined => Err(undefined_resource(name, at)),
             Lookup::NoAttribute => {
-                let message =
-                    format!("Template error: resource {name} does not support attribute type {attribute} in Fn::GetAtt");
+                let message = format!(
+                    "Template error: resource {name} does not support attribute type {attribute} in Fn::GetAtt"
+                );
                 Err(Diagnostic::new(message, at))
             }
         }
@@ -226,7 +227,8 @@ impl<'a> Conditions<'a> {
     }
 
     fn holds(&mut self, node: &Node) -> Result<bool, Diagnostic> {
-        let only_boolean = "Template format error: Conditions can only be boolean operations on parameters and other conditions";
+        let only_boolean =
+            "Template format error: Conditions can only be boolean operations on parameters and other conditions";
         let (name, argument) = match node.entries() {
             Some([only]) => (only.key.as_str(), &only.value),
             _ => return Err(Diagnostic::new(only_boolean, node.at)),
@@ -234,7 +236,9 @@ impl<'a> Conditions<'a> {
         match name {
             "Condition" => match argument.as_str() {
                 Some(name) => self.named(name, argument.at),
-                None => Err(Diagnostic::new("Template format error: Every Condition member must be a string.", node.at)),
+                None => {
+                    Err(Diagnostic::new("Template format error: Every Condition member must be a string.", node.at))
+                }
             },
             "Fn::Not" => match argument.items() {
                 Some([one]) => self.holds(one).map(|value| !value),
@@ -242,7 +246,9 @@ impl<'a> Conditions<'a> {
             },
             "Fn::And" | "Fn::Or" => {
                 let Some(items) = argument.items().filter(|items| (2..=10).contains(&items.len())) else {
-                    let message = format!("Template error: every {name} object requires a list of at least 2 and at most 10 boolean parameters");
+                    let message = format!(
+                        "Template error: every {name} object requires a list of at least 2 and at most 10 boolean parameters"
+                    );
                     return Err(Diagnostic::new(message, node.at));
                 };
                 let mut result = name == "Fn::And";

@@ -151,7 +151,8 @@ impl Evaluator<'_> {
     }
 
     fn select(&self, argument: &Node, at: Position) -> Value {
-        let message = "Template error: Fn::Select requires a list argument with two elements: an integer index and a list";
+        let message =
+            "Template error: Fn::Select requires a list argument with two elements: an integer index and a list";
         let malformed = || Diagnostic::new(message, at);
         let Some([index, list]) = argument.items() else { return Err(malformed()) };
         let index = self.evaluate(index)?.ok_or_else(malformed)?;
@@ -221,11 +222,15 @@ impl Evaluator<'_> {
     }
 
     fn import(&self, argument: &Node, at: Position) -> Result<Node, Diagnostic> {
-        let message = "Template error: the attribute in Fn::ImportValue must be a string or a function that returns a string";
+        let message =
+            "Template error: the attribute in Fn::ImportValue must be a string or a function that returns a string";
         let malformed = || Diagnostic::new(message, at);
         let name = self.evaluate(argument)?.ok_or_else(malformed)?;
         if name.is_unknown() {
-            return Err(Diagnostic::new("Template error: the attribute in Fn::ImportValue must not depend on any resources, imported values, or Fn::GetAZs", at));
+            return Err(Diagnostic::new(
+                "Template error: the attribute in Fn::ImportValue must not depend on any resources, imported values, or Fn::GetAZs",
+                at,
+            ));
         }
         let name = name.scalar().ok_or_else(malformed)?;
         match self.environment.import(&name) {
@@ -238,7 +243,8 @@ impl Evaluator<'_> {
     }
 
     fn base64(&self, argument: &Node, at: Position) -> Result<Node, Diagnostic> {
-        let malformed = || Diagnostic::new("Template error: every Fn::Base64 object must have a String-typed value.", at);
+        let malformed =
+            || Diagnostic::new("Template error: every Fn::Base64 object must have a String-typed value.", at);
         let value = self.evaluate(argument)?.ok_or_else(malformed)?;
         if value.is_unknown() {
             return Ok(value);

@@ -139,7 +139,8 @@ impl Reader {
             "AWSTemplateFormatVersion" => {
                 if value.scalar().as_deref() != Some("2010-09-09") {
                     let shown = value.scalar().unwrap_or_default();
-                    let message = format!("Template format error: unsupported value for AWSTemplateFormatVersion: {shown}.");
+                    let message =
+                        format!("Template format error: unsupported value for AWSTemplateFormatVersion: {shown}.");
                     self.error(message, value.at);
                 }
             }
@@ -148,12 +149,12 @@ impl Reader {
             "Globals" => self.template.globals = Some(value.clone()),
             "Transform" => self.transforms(value),
             "Rules" => self.template.notices.push(Diagnostic::new("the Rules section is not evaluated", entry.key_at)),
-            "Parameters" => self.members(value, "Parameters", PARAMETERS_MAX, |reader, entry| {
-                match Parameter::read(entry) {
+            "Parameters" => {
+                self.members(value, "Parameters", PARAMETERS_MAX, |reader, entry| match Parameter::read(entry) {
                     Ok(parameter) => reader.template.parameters.push(parameter),
                     Err(found) => reader.found.push(found.of(&entry.key)),
-                }
-            }),
+                })
+            }
             "Mappings" => self.members(value, "Mappings", MAPPINGS_MAX, Reader::mapping),
             "Conditions" => self.members(value, "Conditions", CONDITIONS_MAX, |reader, entry| {
                 reader.template.conditions.push(entry.clone());
@@ -221,12 +222,16 @@ impl Reader {
             return self.found.push(malformed(entry.value.at).of(&entry.key));
         };
         if tops.len() > MAPPING_ATTRIBUTES_MAX {
-            let message = format!("Template format error: Mapping {} has more than {MAPPING_ATTRIBUTES_MAX} attributes.", entry.key);
+            let message = format!(
+                "Template format error: Mapping {} has more than {MAPPING_ATTRIBUTES_MAX} attributes.",
+                entry.key
+            );
             self.error(message, entry.key_at);
         }
         for top in tops {
             if top.value.entries().is_none() {
-                let message = format!("Template format error: Every Mappings attribute must be a String or a List: {}.", top.key);
+                let message =
+                    format!("Template format error: Every Mappings attribute must be a String or a List: {}.", top.key);
                 self.found.push(Diagnostic::new(message, top.value.at).of(&entry.key));
             }
         }
@@ -236,7 +241,8 @@ impl Reader {
     fn resource(&mut self, entry: &Entry) {
         let (id, at) = (entry.key.as_str(), entry.key_at);
         let Some(members) = entry.value.entries() else {
-            let message = format!("Template format error: Every Resources object must contain a Type member. [/Resources/{id}]");
+            let message =
+                format!("Template format error: Every Resources object must contain a Type member. [/Resources/{id}]");
             return self.found.push(Diagnostic::new(message, at).of(id));
         };
         for member in members.iter().filter(|m| !RESOURCE_ATTRIBUTES.contains(&m.key.as_str())) {
@@ -244,13 +250,15 @@ impl Reader {
             self.found.push(Diagnostic::new(message, member.key_at).of(id));
         }
         let Some((resource_type, type_at)) = entry.value.get("Type").and_then(|t| t.as_str().map(|s| (s, t.at))) else {
-            let message = format!("Template format error: [/Resources/{id}] Every Resources object must contain a Type member.");
+            let message =
+                format!("Template format error: [/Resources/{id}] Every Resources object must contain a Type member.");
             return self.found.push(Diagnostic::new(message, at).of(id));
         };
         let properties = match entry.value.get("Properties") {
             Some(node) if node.is_map() => node.clone(),
             Some(node) if !node.is_null() => {
-                let message = format!("Template format error: [/Resources/{id}/Properties] Properties must be an object.");
+                let message =
+                    format!("Template format error: [/Resources/{id}/Properties] Properties must be an object.");
                 return self.found.push(Diagnostic::new(message, node.at).of(id));
             }
             _ => Node::empty_map(at),
@@ -284,7 +292,8 @@ impl Reader {
             Some("Retain") => Policy::Retain,
             Some("RetainExceptOnCreate") if name == "DeletionPolicy" => Policy::RetainExceptOnCreate,
             Some("Snapshot") => {
-                let notice = Diagnostic::new(format!("{name} Snapshot keeps the resource: there are no snapshots"), node.at);
+                let notice =
+                    Diagnostic::new(format!("{name} Snapshot keeps the resource: there are no snapshots"), node.at);
                 self.template.notices.push(notice.of(id));
                 Policy::Retain
             }
@@ -347,7 +356,14 @@ impl Reader {
         let description = entry.value.get("Description").and_then(|d| self.description(d, id));
         let condition = self.condition(&entry.value, id);
         let value = value.clone();
-        self.template.outputs.push(Output { name: id.to_owned(), at: entry.key_at, value, description, condition, export });
+        self.template.outputs.push(Output {
+            name: id.to_owned(),
+            at: entry.key_at,
+            value,
+            description,
+            condition,
+            export,
+        });
     }
 
     fn description(&mut self, node: &Node, of: &str) -> Option<String> {

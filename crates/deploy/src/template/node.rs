@@ -67,7 +67,8 @@ impl Node {
 
     /// A map of `members`, at the place of what it stands for.
     pub fn map<'a>(members: impl IntoIterator<Item = (&'a str, Node)>, at: Position) -> Node {
-        let entries = members.into_iter().map(|(key, value)| Entry { key: key.to_owned(), key_at: at, value }).collect();
+        let entries =
+            members.into_iter().map(|(key, value)| Entry { key: key.to_owned(), key_at: at, value }).collect();
         Node::new(Kind::Map(entries), at)
     }
 
@@ -154,9 +155,7 @@ impl Node {
 
     pub fn remove(&mut self, key: &str) -> Option<Node> {
         match &mut self.kind {
-            Kind::Map(entries) => {
-                entries.iter().position(|e| e.key == key).map(|i| entries.remove(i).value)
-            }
+            Kind::Map(entries) => entries.iter().position(|e| e.key == key).map(|i| entries.remove(i).value),
             _ => None,
         }
     }

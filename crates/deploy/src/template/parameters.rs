@@ -72,14 +72,20 @@ impl Parameter {
         let at = entry.key_at;
         let node = &entry.value;
         let Some(members) = node.entries() else {
-            return Err(Diagnostic::new("Template format error: Every Parameters object must contain a Type member.", at));
+            return Err(Diagnostic::new(
+                "Template format error: Every Parameters object must contain a Type member.",
+                at,
+            ));
         };
         if let Some(unknown) = members.iter().find(|m| !MEMBERS.contains(&m.key.as_str())) {
             let message = format!("Invalid template parameter property '{}'", unknown.key);
             return Err(Diagnostic::new(message, unknown.key_at));
         }
         let Some(type_node) = node.get("Type") else {
-            return Err(Diagnostic::new("Template format error: Every Parameters object must contain a Type member.", at));
+            return Err(Diagnostic::new(
+                "Template format error: Every Parameters object must contain a Type member.",
+                at,
+            ));
         };
         let type_name = type_node.scalar().unwrap_or_default().into_owned();
         let kind = kind_of(&type_name).ok_or_else(|| {
@@ -97,9 +103,13 @@ impl Parameter {
         let allowed_values = match node.get("AllowedValues") {
             None => Vec::new(),
             Some(values) => {
-                let malformed = || Diagnostic::new("Template format error: AllowedValues must be a list of strings.", values.at);
+                let malformed =
+                    || Diagnostic::new("Template format error: AllowedValues must be a list of strings.", values.at);
                 let items = values.items().ok_or_else(malformed)?;
-                items.iter().map(|v| v.scalar().map(|s| s.into_owned()).ok_or_else(malformed)).collect::<Result<_, _>>()?
+                items
+                    .iter()
+                    .map(|v| v.scalar().map(|s| s.into_owned()).ok_or_else(malformed))
+                    .collect::<Result<_, _>>()?
             }
         };
         Ok(Parameter {
@@ -206,9 +216,9 @@ fn kind_of(name: &str) -> Option<ParameterKind> {
 fn bound<T: std::str::FromStr>(node: &Node, name: &str) -> Result<Option<T>, Diagnostic> {
     let Some(value) = node.get(name) else { return Ok(None) };
     let parsed = value.scalar().and_then(|text| text.parse::<T>().ok());
-    parsed.map(Some).ok_or_else(|| {
-        Diagnostic::new(format!("Template format error: {name} must be a number."), value.at)
-    })
+    parsed
+        .map(Some)
+        .ok_or_else(|| Diagnostic::new(format!("Template format error: {name} must be a number."), value.at))
 }
 
 /// A bound parameter: its text as given or by default, and its value.

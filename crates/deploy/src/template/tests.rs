@@ -189,7 +189,9 @@ fn values_of_functions() {
     cases("values.txt", |text| {
         let template = format!("{PREAMBLE}{}", text.replace('\n', "\n        "));
         match resolve(&template) {
-            Ok(value) => value["Resources"]["Subject"]["Properties"].get("Value").map_or("absent".into(), Value::to_string),
+            Ok(value) => {
+                value["Resources"]["Subject"]["Properties"].get("Value").map_or("absent".into(), Value::to_string)
+            }
             Err(found) => found.first().message.clone(),
         }
     });
@@ -274,11 +276,49 @@ mod never_panics {
     /// Pieces that templates are made of, so that chance gets past the first line.
     fn piece() -> impl Strategy<Value = String> {
         let words = [
-            "Resources:\n", "  A:\n", "    Type: AWS::SQS::Queue\n", "    Properties:\n", "      X: ", "!Ref A", "!Sub '${A.Arn}${",
-            "!GetAtt A.Arn", "!Join [',', [a, ", "!If [C, 1, 2]", "Fn::Select: [0, []]", "Parameters:\n", "Outputs: ", "&a ", "*a ",
-            "{", "}", "[", "]", ": ", "\n", "  ", "- ", "|\n", "'", "\"", "\\", "#", "---\n", "!!binary ", "<<: ", "\t", "\u{feff}",
-            "Transform: AWS::Serverless-2016-10-31\n", "AWS::Serverless::Function", "Globals:\n", "Events: ", "? ", "é", "{\"a\":",
-            "Conditions: {C: !Equals [1, 1]}\n", "Mappings: {M: {a: {b: 1}}}\n", "!FindInMap [M, a, b]",
+            "Resources:\n",
+            "  A:\n",
+            "    Type: AWS::SQS::Queue\n",
+            "    Properties:\n",
+            "      X: ",
+            "!Ref A",
+            "!Sub '${A.Arn}${",
+            "!GetAtt A.Arn",
+            "!Join [',', [a, ",
+            "!If [C, 1, 2]",
+            "Fn::Select: [0, []]",
+            "Parameters:\n",
+            "Outputs: ",
+            "&a ",
+            "*a ",
+            "{",
+            "}",
+            "[",
+            "]",
+            ": ",
+            "\n",
+            "  ",
+            "- ",
+            "|\n",
+            "'",
+            "\"",
+            "\\",
+            "#",
+            "---\n",
+            "!!binary ",
+            "<<: ",
+            "\t",
+            "\u{feff}",
+            "Transform: AWS::Serverless-2016-10-31\n",
+            "AWS::Serverless::Function",
+            "Globals:\n",
+            "Events: ",
+            "? ",
+            "é",
+            "{\"a\":",
+            "Conditions: {C: !Equals [1, 1]}\n",
+            "Mappings: {M: {a: {b: 1}}}\n",
+            "!FindInMap [M, a, b]",
         ];
         prop_oneof![4 => prop::sample::select(words.to_vec()).prop_map(str::to_owned), 1 => ".{0,8}"]
     }
