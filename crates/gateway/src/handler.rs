@@ -266,9 +266,9 @@ impl Gateway {
         held: Held,
         call: Call,
     ) -> Result<Answer, Fault> {
-        let action = parameters.get("Action").ok_or_else(|| {
-            Fault::client("MissingAction", "The request must contain the parameter Action.")
-        })?;
+        let action = parameters
+            .get("Action")
+            .ok_or_else(|| Fault::client("MissingAction", "The request must contain the parameter Action."))?;
         let operation = model.operations.get(action).ok_or_else(|| {
             let version = parameters.get("Version").unwrap_or("");
             let action: String = action.chars().take(100).collect();

@@ -165,7 +165,9 @@ impl From<String> for Type {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Shape {
-    Structure { structure: IndexMap<String, Member> },
+    Structure {
+        structure: IndexMap<String, Member>,
+    },
     List {
         list: Type,
         /// The element's name, unless flat.

@@ -227,10 +227,7 @@ impl Encoder<'_> {
     }
 
     fn is_flat(&self, shape: &str) -> bool {
-        matches!(
-            self.model.shapes.get(shape),
-            Some(Shape::List { flat: true, .. } | Shape::Map { flat: true, .. })
-        )
+        matches!(self.model.shapes.get(shape), Some(Shape::List { flat: true, .. } | Shape::Map { flat: true, .. }))
     }
 
     /// The content of an element of `shape`; members that the shape does not know are left out.

@@ -76,12 +76,7 @@ async fn accept(
     Ok((stream, permit))
 }
 
-async fn connection(
-    gateway: Arc<Gateway>,
-    stream: TcpStream,
-    listen: Arc<str>,
-    mut stopping: watch::Receiver<bool>,
-) {
+async fn connection(gateway: Arc<Gateway>, stream: TcpStream, listen: Arc<str>, mut stopping: watch::Receiver<bool>) {
     // Answers are small and written whole; waiting to fill packets would only delay them.
     let _ = stream.set_nodelay(true);
     let options = &gateway.options;

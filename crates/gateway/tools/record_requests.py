@@ -161,7 +161,7 @@ def record(service, name, method, parameters):
 
 def presigned(service, name, method, parameters):
     c = client(name)
-    url = c.generate_presigned_url(method, Params=parameters, ExpiresIn=900)
+    url = c.generate_presigned_url(method, Params=parameters, ExpiresIn=900, HttpMethod="GET")
     return {"service": service, "operation": c.meta.method_to_api_mapping[method], "input": parameters,
             "request": described("GET", url, {}, b"")}
 
