@@ -1,44 +1,39 @@
 use std::sync::Arc;
 
+use asl::{Condition, Count, Expression, Operand, Operator, Path, Percentage, ReferencePath, Root, Seconds};
+use asl::{Selection, State, StateKind, Template, TextSource, Wait};
 use serde_json::{Map, Value};
 
 use crate::ExecutionInfo;
 use crate::frame::Frame;
+use crate::payload::Payload;
 
-/// The context object, `$$`.
-///
-/// `Execution` and `StateMachine` are built once; before a state is evaluated the rest is set to what it sees.
-#[derive(Debug, Clone)]
+/// With an input of up to so many bytes the context is built for each step that needs it, instead of being kept.
+const KEPT_INPUT_BYTES_MIN: usize = 8 * 1024;
+
+/// The context object, `$$`: there only for states that look at it.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ContextObject {
-    value: Value,
+    value: Option<Value>,
     /// What `Map` is built from: compared by address, so that it is not copied for every state of one iteration.
     map_item: Option<Arc<Value>>,
 }
 
 impl ContextObject {
-    pub fn new(info: &ExecutionInfo, input: &Value) -> ContextObject {
-        let execution = object([
-            ("Id", (&*info.id).into()),
-            ("Input", input.clone()),
-            ("StartTime", info.start_time.to_rfc3339().into()),
-            ("Name", (&*info.name).into()),
-            ("RoleArn", (&*info.role_arn).into()),
-            ("RedriveCount", info.redrive_count.into()),
-        ]);
-        let machine = object([("Id", (&*info.state_machine_id).into()), ("Name", (&*info.state_machine_name).into())]);
-        ContextObject { value: object([("Execution", execution), ("StateMachine", machine)]), map_item: None }
-    }
-
-    /// Makes this the context of the state that `frame` is in.
-    pub fn enter(&mut self, frame: &Frame, state: &asl::State) {
+    /// Makes this the context of the state that `frame` is in, if the state looks at it.
+    pub fn enter(&mut self, info: &ExecutionInfo, input: Option<&Payload>, frame: &Frame, state: &State) {
+        if !looks_at_context(state) {
+            return;
+        }
         let mut about = Map::new();
         about.insert("Name".into(), (&*state.name).into());
         about.insert("EnteredTime".into(), frame.entered_time.to_rfc3339().into());
-        if matches!(state.kind, asl::StateKind::Task(_) | asl::StateKind::Parallel { .. } | asl::StateKind::Map(_)) {
+        if matches!(state.kind, StateKind::Task(_) | StateKind::Parallel { .. } | StateKind::Map(_)) {
             about.insert("RetryCount".into(), frame.retry_count.into());
         }
-        self.object().insert("State".into(), Value::Object(about));
-        self.object().shift_remove("Task");
+        let object = self.object_or_insert(info, input);
+        object.insert("State".into(), Value::Object(about));
+        object.shift_remove("Task");
         self.set_map_item(frame.map_item.as_ref());
     }
 
@@ -49,27 +44,47 @@ impl ContextObject {
             (None, None) => true,
             _ => false,
         };
-        if same {
-            return;
-        }
-        self.map_item = item.cloned();
+        let Some(Value::Object(context)) = self.value.as_mut().filter(|_| !same) else { return };
         match item {
-            Some(item) => self.object().insert("Map".into(), object([("Item", Value::clone(item))])),
-            None => self.object().shift_remove("Map"),
+            Some(item) => context.insert("Map".into(), object([("Item", Value::clone(item))])),
+            None => context.shift_remove("Map"),
         };
+        self.map_item = item.cloned();
     }
 
     /// Sets `Task.Token`.
     pub fn set_token(&mut self, token: &str) {
-        self.object().insert("Task".into(), object([("Token", token.into())]));
+        if let Some(Value::Object(context)) = &mut self.value {
+            context.insert("Task".into(), object([("Token", token.into())]));
+        }
     }
 
     pub fn value(&self) -> &Value {
-        &self.value
+        self.value.as_ref().unwrap_or(&Value::Null)
     }
 
-    fn object(&mut self) -> &mut Map<String, Value> {
-        match &mut self.value {
+    /// The step is over.
+    pub fn leave(&mut self, info: &ExecutionInfo) {
+        if info.input.len() < KEPT_INPUT_BYTES_MIN {
+            *self = ContextObject::default();
+        }
+    }
+
+    fn object_or_insert(&mut self, info: &ExecutionInfo, input: Option<&Payload>) -> &mut Map<String, Value> {
+        let value = self.value.get_or_insert_with(|| {
+            let execution = object([
+                ("Id", (&*info.id).into()),
+                ("Input", input.map_or(Value::Null, |input| input.value().clone())),
+                ("StartTime", info.start_time.to_rfc3339().into()),
+                ("Name", (&*info.name).into()),
+                ("RoleArn", (&*info.role_arn).into()),
+                ("RedriveCount", info.redrive_count.into()),
+            ]);
+            let machine =
+                object([("Id", (&*info.state_machine_id).into()), ("Name", (&*info.state_machine_name).into())]);
+            object([("Execution", execution), ("StateMachine", machine)])
+        });
+        match value {
             Value::Object(object) => object,
             _ => unreachable!("the context is built as an object"),
         }
@@ -83,4 +98,68 @@ pub(crate) fn map_item(index: usize, value: &Value) -> Arc<Value> {
 
 fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
     Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// Whether any expression of the state may start from the context; a template counts unless it is literal.
+fn looks_at_context(state: &State) -> bool {
+    let template = |template: &Option<Template>| template.as_ref().is_some_and(|t| t.as_literal().is_none());
+    select(&state.input_path)
+        || select(&state.output_path)
+        || template(&state.parameters)
+        || template(&state.result_selector)
+        || match &state.kind {
+            StateKind::Pass { .. } | StateKind::Succeed | StateKind::Parallel { .. } => false,
+            StateKind::Task(task) => {
+                template(&task.credentials) || seconds(task.timeout.as_ref()) || seconds(task.heartbeat.as_ref())
+            }
+            StateKind::Choice(choice) => choice.rules.iter().any(|rule| condition(&rule.condition)),
+            StateKind::Wait(Wait::Seconds(s)) => seconds(Some(s)),
+            StateKind::Wait(Wait::TimestampPath(path)) => reference(path),
+            StateKind::Wait(Wait::Timestamp(_)) => false,
+            StateKind::Fail(fail) => [&fail.error, &fail.cause].into_iter().flatten().any(text),
+            StateKind::Map(map) => {
+                path(&map.items_path)
+                    || count(&map.max_concurrency)
+                    || map.tolerated_failure_count.as_ref().is_some_and(count)
+                    || matches!(&map.tolerated_failure_percentage, Some(Percentage::Path(path)) if reference(path))
+            }
+        }
+}
+
+fn path(path: &Path) -> bool {
+    path.root() == Root::Context
+}
+
+fn reference(path: &ReferencePath) -> bool {
+    path.root() == Root::Context
+}
+
+fn select(selection: &Selection) -> bool {
+    matches!(selection, Selection::Path(p) if path(p))
+}
+
+fn seconds(seconds: Option<&Seconds>) -> bool {
+    matches!(seconds, Some(Seconds::Path(path)) if reference(path))
+}
+
+fn count(count: &Count) -> bool {
+    matches!(count, Count::Path(path) if reference(path))
+}
+
+fn text(source: &TextSource) -> bool {
+    match source {
+        TextSource::Literal(_) => false,
+        TextSource::Expression(Expression::Path(p)) => path(p),
+        TextSource::Expression(Expression::Intrinsic(_)) => true,
+    }
+}
+
+fn condition(test: &Condition) -> bool {
+    match test {
+        Condition::And(all) | Condition::Or(all) => all.iter().any(condition),
+        Condition::Not(one) => condition(one),
+        Condition::Test { variable, operator } => {
+            path(variable) || matches!(operator, Operator::Compare { operand: Operand::Path(other), .. } if path(other))
+        }
+    }
 }

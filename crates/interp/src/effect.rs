@@ -12,7 +12,7 @@ pub enum Effect {
     RunTask(Box<RunTask>),
     /// Nobody waits for this task any longer: forget its token, stop its work where that is possible.
     CancelTask { task: TaskId },
-    /// Send `TimerFired` at (or after) this time. A second one for the same timer moves it.
+    /// Send `TimerFired` at (or after) this time, once.
     StartTimer { timer: TimerId, at: Timestamp },
     /// The timer is no longer needed; firing it would do no harm.
     CancelTimer { timer: TimerId },

@@ -52,8 +52,7 @@ impl Execution {
     /// An execution that has not started; its first input is [`Input::Start`].
     pub fn new(info: ExecutionInfo, machine: Arc<StateMachine>) -> Execution {
         let input = Payload::parse(info.input.clone()).ok();
-        let context = ContextObject::new(&info, input.as_ref().map_or(&serde_json::Value::Null, Payload::value));
-        Execution { info, machine, input, context, position: Position::new() }
+        Execution { info, machine, input, context: ContextObject::default(), position: Position::new() }
     }
 
     pub fn info(&self) -> &ExecutionInfo {
@@ -79,9 +78,18 @@ impl Execution {
             return Step::default();
         }
         let machine = Arc::clone(&self.machine);
-        let mut run = Run::new(&mut self.position, &self.info, &machine, &mut self.context, env);
+        let mut run = Run {
+            position: &mut self.position,
+            info: &self.info,
+            input: self.input.as_ref(),
+            machine: &machine,
+            context: &mut self.context,
+            env,
+            step: Step::default(),
+            history_full: false,
+        };
         let changed = match input {
-            Input::Start => start(&mut run, self.input.as_ref()),
+            Input::Start => start(&mut run),
             Input::Continue => !run.position.ready.is_empty(),
             Input::TaskStarted { task, worker_name } => {
                 with_task(&mut run, task, |run, frame| task::started(run, frame, worker_name))
@@ -109,7 +117,14 @@ impl Execution {
         if changed {
             run.advance();
         }
-        run.step
+        let step = run.step;
+        self.context.leave(&self.info);
+        step
+    }
+
+    /// Whether the task waits for its outcome.
+    pub fn is_open(&self, task: TaskId) -> bool {
+        self.position.frame_of_task(task).is_some()
     }
 
     /// The effects that are still outstanding: after a crash, carry them out (again).
@@ -135,7 +150,7 @@ impl Execution {
     }
 }
 
-fn start(run: &mut Run<'_, '_>, input: Option<&Payload>) -> bool {
+fn start(run: &mut Run<'_, '_>) -> bool {
     if run.position.started {
         return false;
     }
@@ -148,7 +163,7 @@ fn start(run: &mut Run<'_, '_>, input: Option<&Payload>) -> bool {
         state_machine_version_arn: info.state_machine_version_arn.clone(),
     };
     run.record_after(0, EventType::ExecutionStarted, details);
-    match input {
+    match run.input {
         Some(input) => {
             if let Some(seconds) = run.machine.timeout_seconds {
                 let at = info.start_time + Duration::from_secs(seconds);
@@ -193,7 +208,7 @@ fn timer_fired(run: &mut Run<'_, '_>, timer: TimerId) -> bool {
     match run.position.frame(frame).activity {
         Activity::Wait(_) => {
             let state = run.state(frame);
-            run.context.enter(run.position.frame(frame), state);
+            run.enter_context(frame, state);
             let result = wait::timer_fired(run, frame, state);
             run.settle(frame, state, result);
             true

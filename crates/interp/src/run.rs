@@ -17,23 +17,20 @@ use crate::{Details, Effect, Env, EventType, ExecutionInfo, ExecutionStatus, His
 pub(crate) struct Run<'a, 'e> {
     pub position: &'a mut Position,
     pub info: &'a ExecutionInfo,
+    /// The execution's input, unless it is not JSON.
+    pub input: Option<&'a Payload>,
     pub machine: &'a StateMachine,
     pub context: &'a mut ContextObject,
     pub env: &'a mut Env<'e>,
     pub step: Step,
     /// The history has no room but for the event that ends the execution.
-    history_full: bool,
+    pub history_full: bool,
 }
 
-impl<'a, 'e> Run<'a, 'e> {
-    pub fn new(
-        position: &'a mut Position,
-        info: &'a ExecutionInfo,
-        machine: &'a StateMachine,
-        context: &'a mut ContextObject,
-        env: &'a mut Env<'e>,
-    ) -> Run<'a, 'e> {
-        Run { position, info, machine, context, env, step: Step::default(), history_full: false }
+impl<'a> Run<'a, '_> {
+    /// Shows the frame's state the context, if it looks at it.
+    pub fn enter_context(&mut self, id: FrameId, state: &State) {
+        self.context.enter(self.info, self.input, &self.position.frames[&id], state);
     }
 
     /// Does transitions until all frames wait for something, the execution has ended or the step is long enough.
@@ -60,7 +57,7 @@ impl<'a, 'e> Run<'a, 'e> {
         if matches!(self.position.frame(id).activity, Activity::Enter) {
             self.enter_state(id, state);
         }
-        self.context.enter(self.position.frame(id), state);
+        self.enter_context(id, state);
         let result = state::execute(self, id, state);
         self.settle(id, state, result);
     }
@@ -138,7 +135,7 @@ impl<'a, 'e> Run<'a, 'e> {
         };
         let child = self.position.frames.remove(&id).expect("a frame that ends exists");
         let state = self.state(parent);
-        self.context.enter(self.position.frame(parent), state);
+        self.enter_context(parent, state);
         let result = match &state.kind {
             StateKind::Parallel { .. } => state::parallel::branch_ended(self, parent, state, &child, output),
             StateKind::Map(_) => state::map::iteration_ended(self, parent, state, &child, output),

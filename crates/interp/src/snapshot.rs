@@ -13,6 +13,7 @@ use asl::{StateKind, StateMachine};
 use base::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::context::ContextObject;
 use crate::frame::{
     Activity, Frame, FrameId, HeartbeatTimer, OpenMap, OpenParallel, OpenTask, Position, ScopeStep, Timer, branch_at,
 };
@@ -21,6 +22,9 @@ use crate::state::{data, map};
 use crate::{Execution, ExecutionInfo, ExecutionStatus, Progress, TaskId, TimerId};
 
 const VERSION: u8 = 1;
+
+/// No execution counts that far; what is read from disk must not make a step overflow.
+const COUNTER_MAX: u64 = 1 << 60;
 
 /// Why stored bytes are not a position in this state machine, or not an event.
 #[derive(Debug, thiserror::Error)]
@@ -152,12 +156,11 @@ impl Execution {
             return Err(RestoreError::Version(*version));
         }
         let record: Record<'_> = postcard::from_bytes(rest).map_err(|_| Damaged("snapshot"))?;
-        let mut execution = Execution::new(info, machine);
-        let mut payloads = vec![execution.input.clone()];
+        let mut payloads = vec![Payload::stored(info.input.clone())];
         for text in &record.payloads {
-            payloads.push(Some(Payload::parse(Arc::from(&**text)).map_err(|_| Damaged("payload"))?));
+            payloads.push(Some(Payload::stored(Arc::from(&**text)).ok_or(Damaged("payload"))?));
         }
-        execution.position = Position {
+        let position = Position {
             status: status_of(record.status)?,
             started: record.started,
             last_event_id: record.last_event_id,
@@ -167,6 +170,8 @@ impl Execution {
             frames: BTreeMap::new(),
             ready: record.ready.into_iter().map(FrameId).collect(),
         };
+        let input = payloads[0].clone();
+        let mut execution = Execution { info, machine, input, context: ContextObject::default(), position };
         for frame in record.frames {
             let id = FrameId(frame.id);
             if id.0 >= execution.position.next_frame {
@@ -175,6 +180,7 @@ impl Execution {
             let frame = restore_frame(&mut execution, frame, &payloads)?;
             execution.position.frames.insert(id, frame);
         }
+        execution.context.leave(&execution.info);
         check(&execution.position)?;
         Ok(execution)
     }
@@ -322,7 +328,7 @@ fn restore_activity(
             Activity::Parallel(OpenParallel { outputs: outputs.collect::<Result<_, _>>()? })
         }
         (ActivityRecord::Map { concurrency, next, outputs }, StateKind::Map(definition)) => {
-            execution.context.enter(frame, state);
+            execution.context.enter(&execution.info, execution.input.as_ref(), frame, state);
             let input = data::select_from(&execution.context, &state.input_path, &frame.input);
             let items = input.and_then(|input| map::items(definition, &input, &execution.context));
             let items = items.map_err(|_| Mismatch("the items of a Map state are gone"))?;
@@ -367,6 +373,10 @@ fn check(position: &Position) -> Result<(), RestoreError> {
     let ready: BTreeSet<FrameId> = position.ready.iter().copied().collect();
     let to_do = position.frames.iter().filter(|(_, f)| matches!(f.activity, Activity::Enter | Activity::Execute));
     let roots = position.frames.values().filter(|f| f.parent.is_none()).count();
+    let counters = [position.last_event_id, position.next_timer];
+    if counters.into_iter().any(|n| n > COUNTER_MAX) || position.next_frame == u32::MAX {
+        return Err(Damaged("counters"));
+    }
     if ready.len() != position.ready.len() || !to_do.map(|(id, _)| *id).eq(ready.iter().copied()) || roots > 1 {
         return Err(Damaged("frames"));
     }

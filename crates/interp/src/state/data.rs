@@ -39,7 +39,7 @@ pub(crate) fn output(run: &mut Run<'_, '_>, id: FrameId, state: &State, result: 
             match path.insert(raw.into_value(), result.into_value()) {
                 Ok(value) => Payload::new(value)?,
                 Err(error) => {
-                    run.position.frame_mut(id).input = Payload::parse(text).expect("a payload's text is its value");
+                    run.position.frame_mut(id).input = Payload::stored(text).expect("a payload's text is its value");
                     return Err(error.into());
                 }
             }

@@ -16,7 +16,11 @@ pub(crate) fn execute(
 ) -> Result<Flow, Failure> {
     let parameters = data::parameters(run, id, state)?;
     let result = match result {
-        Some(result) => Payload::new(result.clone())?,
+        Some(result) => {
+            // It may share the raw input, which is then moved instead of copied.
+            drop(parameters);
+            Payload::new(result.clone())?
+        }
         None => parameters,
     };
     Ok(Flow::Exit { output: data::output(run, id, state, result)?, next: next_of(state) })

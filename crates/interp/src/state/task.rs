@@ -102,7 +102,7 @@ pub(crate) fn succeeded(run: &mut Run<'_, '_>, id: FrameId, output: Arc<str>) ->
                 }
             };
             run.record(id, event_type, details);
-            run.context.enter(run.position.frame(id), state);
+            run.enter_context(id, state);
             if let (ResourceKind::Integration(_), Some(token)) = (&task.resource.kind, &open.token) {
                 run.context.set_token(token);
             }

@@ -1,5 +1,6 @@
 //! The interpreter from outside: browsable cases, and properties of any order of inputs.
 
 mod cases;
+mod formats;
 mod properties;
 mod simulator;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::simulator::{self, START, Script};
 
 /// Tasks of every kind, waits, retries, catches, branches, nested iterations, an execution timeout.
-const MACHINE: &str = r#"{
+pub const MACHINE: &str = r#"{
   "StartAt": "Fan", "TimeoutSeconds": 5000, "States": {
     "Fan": {"Type": "Parallel", "Next": "Each", "ResultPath": "$.fan",
       "Retry": [{"ErrorEquals": ["Again"], "MaxAttempts": 2}],
