@@ -360,9 +360,11 @@ impl Machine for Owner {
             }
             Input::Heartbeat { id, task, reply } => {
                 let live = self.live.get(&id.number).filter(|l| l.ended.is_none());
-                let open = live.is_some_and(|l| is_open(&l.execution, task));
+                let open = live.is_some_and(|l| l.execution.is_open(task));
                 if open {
                     self.drive(id.number, interp::Input::Heartbeat { task }, turn);
+                    // No event tells of it, but the deadline that it moved is part of the position.
+                    self.changed.insert(id.number);
                 }
                 turn.reply(reply, open);
             }
@@ -417,10 +419,6 @@ fn settled_task(input: &interp::Input) -> Option<TaskId> {
         | I::TaskSubmitFailed { task, .. } => Some(*task),
         _ => None,
     }
-}
-
-fn is_open(execution: &interp::Execution, task: TaskId) -> bool {
-    execution.open_effects().iter().any(|e| matches!(e, Effect::RunTask(t) if t.task == task))
 }
 
 fn execution_info(head: &HeadRecord) -> interp::ExecutionInfo {
