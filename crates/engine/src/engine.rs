@@ -9,7 +9,7 @@ use crate::activity::Activities;
 use crate::catalog::Catalog;
 use crate::execution::{CELLS, Input, Outside, Owner};
 use crate::invoker::Invoker;
-use crate::task::Dispatcher;
+use crate::task::{Dispatcher, LogSink};
 use crate::token::Tokens;
 use crate::{Options, fault};
 
@@ -56,6 +56,12 @@ impl Engine {
             cells: OnceLock::new(),
         };
         Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// Where executions are logged whose machines ask for it; without it, nowhere.
+    pub fn log_to(&self, sink: LogSink) {
+        // The first one stays.
+        let _ = self.inner.dispatcher.log.set(sink);
     }
 
     /// Lets executions run: new ones, and those that were running when the store was last used.

@@ -30,3 +30,4 @@ pub use engine::Engine;
 pub use invoker::{Invocation, InvokeFuture, Invoked, Invoker};
 pub use mapping::{Mappings, ReceivedMessage, SourceQueue};
 pub use options::Options;
+pub use task::LogSink;

@@ -121,7 +121,16 @@ fn prepare(engine: &Inner, machine: &StateMachine, input: StartInput) -> Result<
         input: text,
     };
     let cell = engine.cells()?.at(cell).ok_or_else(|| Fault::internal("unknown cell"))?.clone();
-    Ok((cell, Start { head, definition: machine.definition.clone(), effect: None, durable: true }))
+    Ok((
+        cell,
+        Start {
+            head,
+            definition: machine.definition.clone(),
+            logging_json: record.logging_json.clone(),
+            effect: None,
+            durable: true,
+        },
+    ))
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,7 @@
 //! Executions as cells: each drives the interpreter, stores what it says, then lets its effects out.
 
 mod history;
+mod log;
 mod owner;
 mod query;
 
@@ -18,6 +19,7 @@ use crate::keys::ExecutionId;
 use crate::record::{EndRecord, HeadRecord};
 
 pub(crate) use history::{HistoryPage, history_page};
+pub(crate) use log::LogLines;
 pub(crate) use owner::Owner;
 pub(crate) use query::{Execution, cell_of, find, list, read};
 
@@ -64,6 +66,8 @@ pub(crate) enum Input {
 pub(crate) struct Start {
     pub head: HeadRecord,
     pub definition: Arc<asl::StateMachine>,
+    /// The machine's logging configuration.
+    pub logging_json: Option<String>,
     pub effect: Option<EffectId>,
     /// Whether an Express execution is to survive a crash, by running again from its start.
     pub durable: bool,
@@ -79,6 +83,7 @@ pub(crate) struct Started {
 pub(crate) enum Work {
     Run(Box<Job>),
     Cancel { id: ExecutionId, task: TaskId },
+    Log { scope: Scope, lines: LogLines },
 }
 
 /// One attempt of one task, to be carried out.

@@ -7,6 +7,7 @@ use interp::{Effect, Env, Outcome, Progress, RunTask, Step, TaskId, TimerId};
 use service::{EffectId, Fault};
 use store::{Error, KeyReader, Range};
 
+use super::log::LogTarget;
 use super::{Input, Job, Outside, Start, Started, Work, execution_arn, history};
 use crate::catalog::Catalog;
 use crate::keys::{self, ExecutionId};
@@ -41,6 +42,7 @@ struct Live {
     timers: BTreeMap<TimerId, Timestamp>,
     /// Events of this turn, encoded, and the id of the first.
     events: history::Chunk,
+    log: Option<LogTarget>,
     ended: Option<EndRecord>,
     watchers: Vec<Watcher>,
 }
@@ -100,7 +102,7 @@ impl Owner {
         }
         let id = self.id(self.next_number);
         self.next_number += 1;
-        let Start { head, definition, effect, durable } = start;
+        let Start { head, definition, logging_json, effect, durable } = start;
         let started = Started { arn: execution_arn(&head), start: Timestamp::from_millis(head.start_ms) };
         if express {
             if durable {
@@ -116,7 +118,8 @@ impl Owner {
             turn.remember_answer(&effect.0, write_started(&started));
         }
         let info = execution_info(&head);
-        self.add(id.number, interp::Execution::new(info, definition), head);
+        let log = LogTarget::read(logging_json.as_deref());
+        self.add(id.number, interp::Execution::new(info, definition), head, log);
         self.drive(id.number, interp::Input::Start, turn);
         Ok(Ok(started))
     }
@@ -135,7 +138,7 @@ impl Owner {
         }))
     }
 
-    fn add(&mut self, number: u64, execution: interp::Execution, head: HeadRecord) {
+    fn add(&mut self, number: u64, execution: interp::Execution, head: HeadRecord, log: Option<LogTarget>) {
         let info = execution.info();
         let (arn, role_arn) = (info.id.clone(), info.role_arn.clone());
         let live = Live {
@@ -145,10 +148,16 @@ impl Owner {
             role_arn,
             timers: BTreeMap::new(),
             events: history::Chunk::default(),
+            log,
             ended: None,
             watchers: Vec::new(),
         };
         self.live.insert(number, live);
+    }
+
+    /// Where an execution logs that is taken up again: as its machine says now.
+    fn log_of(&self, head: &HeadRecord) -> Option<LogTarget> {
+        LogTarget::read(self.catalog.machine(&head.machine_arn())?.record.logging_json.as_deref())
     }
 
     /// Gives an input to an execution's interpreter and takes what it says. Returns whether anything came of it.
@@ -176,6 +185,10 @@ impl Owner {
             if let Some(task) = settled_task {
                 turn.delete(keys::task_effect(turn.cell(), number, task.0));
             }
+        }
+        if let Some(lines) = live.log.as_ref().and_then(|log| log.lines(&live.head, &live.arn, &history)) {
+            let (outside, scope) = (self.outside.clone(), live.head.scope());
+            turn.effect(move || outside(Work::Log { scope, lines }));
         }
         self.changed.insert(number);
         for effect in effects {
@@ -293,7 +306,8 @@ impl Owner {
             // An Express execution: what is stored is its head, and it begins anew.
             let head = HeadRecord::decode(value)?;
             let definition = self.catalog.definition(head.definition_id)?;
-            self.add(id.number, interp::Execution::new(execution_info(&head), definition), head);
+            let log = self.log_of(&head);
+            self.add(id.number, interp::Execution::new(execution_info(&head), definition), head, log);
             self.drive(id.number, interp::Input::Start, turn);
             return Ok(());
         };
@@ -302,7 +316,8 @@ impl Owner {
         let execution = interp::Execution::restore(value, execution_info(&head), definition)
             .map_err(|e| Error::Corrupt(format!("execution {}: {e}", execution_arn(&head))))?;
         let effects = execution.open_effects();
-        self.add(id.number, execution, head);
+        let log = self.log_of(&head);
+        self.add(id.number, execution, head, log);
         for effect in effects {
             self.effect(id.number, effect, true, turn);
         }

@@ -12,10 +12,12 @@ use store::{MemoryStore, Store};
 
 use crate::{Engine, Invocation, InvokeFuture, Invoked, Invoker, Options};
 
+type Table = BTreeMap<&'static str, fn(&Value) -> Result<Value, Value>>;
+
 /// Functions by name; each call is written down. A function that is not there never answers.
 #[derive(Default)]
 struct Functions {
-    table: BTreeMap<&'static str, fn(&Value) -> Result<Value, Value>>,
+    table: Table,
     calls: Mutex<Vec<(String, Value)>>,
 }
 
@@ -63,7 +65,7 @@ async fn world(store: Arc<dyn Store>, functions: Arc<Functions>) -> World {
     World { store, functions, engine, registry }
 }
 
-async fn fresh(table: BTreeMap<&'static str, fn(&Value) -> Result<Value, Value>>) -> World {
+async fn fresh(table: Table) -> World {
     world(Arc::new(MemoryStore::new()), Arc::new(Functions { table, calls: Mutex::default() })).await
 }
 
@@ -105,7 +107,7 @@ impl World {
     }
 
     /// The same store under a new engine, as after a crash: nothing of the old one is told.
-    async fn restart(self, table: BTreeMap<&'static str, fn(&Value) -> Result<Value, Value>>) -> World {
+    async fn restart(self, table: Table) -> World {
         drop(self.engine);
         world(self.store, Arc::new(Functions { table, calls: Mutex::default() })).await
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use asl::{Integration, IntegrationPattern, ResourceKind};
-use base::Entropy;
+use base::{Entropy, Scope, Timestamp};
 use cell::Cells;
 use interp::{Input as Told, Progress, TaskId};
 use service::{Call, Fault, Registry};
@@ -19,9 +19,12 @@ use tracing::debug;
 
 use crate::Options;
 use crate::activity::Activities;
-use crate::execution::{Input, Job, Work};
+use crate::execution::{Input, Job, LogLines, Work};
 use crate::invoker::Invoker;
 use crate::keys::ExecutionId;
+
+/// Takes log events: account and region, group, stream, events in order.
+pub type LogSink = Box<dyn Fn(&Scope, &str, &str, Vec<(Timestamp, String)>) + Send + Sync>;
 
 /// How a task ended, as its Task state sees it.
 pub(crate) struct TaskError {
@@ -38,6 +41,8 @@ pub(crate) struct Dispatcher {
     /// Set last: work that stored executions want at the start may be done before.
     pub cells: SetOnce<Cells<Input>>,
     pub endpoint: OnceLock<Arc<str>>,
+    /// Takes the events of executions that are logged; must not block.
+    pub log: OnceLock<LogSink>,
     store: Arc<dyn Store>,
     calls: Semaphore,
     /// Jobs that wait for a child and want to know when nobody waits for them any longer.
@@ -60,6 +65,7 @@ impl Dispatcher {
             entropy,
             cells: SetOnce::new(),
             endpoint: OnceLock::new(),
+            log: OnceLock::new(),
             store,
             calls: Semaphore::new(options.calls_max),
             waiting: Mutex::default(),
@@ -83,6 +89,11 @@ impl Dispatcher {
                 if let Some(waiting) = waiting {
                     // The job may have ended by itself meanwhile.
                     let _ = waiting.send(());
+                }
+            }
+            Work::Log { scope, lines: LogLines { group, stream, lines } } => {
+                if let Some(log) = self.log.get() {
+                    log(&scope, &group, &stream, lines);
                 }
             }
         }
