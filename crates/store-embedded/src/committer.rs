@@ -1,0 +1,297 @@
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use store::{Batch, Commit, CommitSender, Error, Fence, KEY_BYTES_MAX, VALUE_BYTES_MAX, Write, commit_channel};
+
+use crate::log::frame::{PAYLOAD_BYTES_MAX, frame_bytes};
+use crate::log::wal::{AppendError, Wal};
+use crate::store::Shared;
+
+/// Fences whose values the committer remembers.
+const FENCES_MAX: usize = 4096;
+/// How often a disk that failed is tried again.
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(20);
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
+
+/// Batches on their way to the log.
+#[derive(Default)]
+pub(crate) struct Queue {
+    state: Mutex<QueueState>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct QueueState {
+    batches: VecDeque<(Batch, CommitSender)>,
+    bytes: u64,
+    closed: bool,
+    /// The disk failed and a group's fate is open: nothing can be taken in.
+    down: Option<String>,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes nothing more in; what is queued is still committed.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_all();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    pub(crate) fn push(&self, batch: Batch, shared: &Shared) -> Commit {
+        let refuse = |why: String| {
+            shared.metrics.refused.add(1);
+            Commit::done(Err(Error::Retryable(why)))
+        };
+        if let Some(why) = over_limit(&batch) {
+            return refuse(why);
+        }
+        let bytes = frame_bytes(&batch);
+        let mut state = self.lock();
+        if state.closed {
+            return refuse("the store has stopped".to_owned());
+        }
+        if let Some(why) = &state.down {
+            return refuse(why.clone());
+        }
+        let full = state.batches.len() >= shared.options.queue_batches_max
+            || state.bytes + bytes > shared.options.queue_bytes_max as u64;
+        if full && !state.batches.is_empty() {
+            return refuse("the store is busy: its queue is full".to_owned());
+        }
+        let (sender, commit) = commit_channel();
+        state.batches.push_back((batch, sender));
+        state.bytes += bytes;
+        drop(state);
+        self.arrived.notify_one();
+        commit
+    }
+}
+
+fn over_limit(batch: &Batch) -> Option<String> {
+    for write in &batch.writes {
+        let (key, value) = match write {
+            Write::Put(key, value) => (key, value.len()),
+            Write::Delete(key) => (key, 0),
+        };
+        if key.len() > KEY_BYTES_MAX || value > VALUE_BYTES_MAX {
+            let (key, limits) = (key.len(), (KEY_BYTES_MAX, VALUE_BYTES_MAX));
+            return Some(format!("a key of {key} with a value of {value} bytes is over the limits {limits:?}"));
+        }
+    }
+    (frame_bytes(batch) > PAYLOAD_BYTES_MAX).then(|| format!("a batch is over the limit of {PAYLOAD_BYTES_MAX} bytes"))
+}
+
+/// The thread that owns the log's end.
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    wal: Wal,
+    next_seq: u64,
+    /// Values of fenced keys, as of the last batch judged.
+    fences: HashMap<Bytes, Option<Bytes>>,
+    /// Something was appended since the last mark.
+    unmarked: bool,
+}
+
+/// Taken together: to be judged, written with one sync, and answered in order.
+type Group = Vec<(Batch, CommitSender)>;
+
+impl Committer {
+    pub(crate) fn new(shared: Arc<Shared>, wal: Wal, next_seq: u64) -> Committer {
+        Committer { shared, wal, next_seq, fences: HashMap::new(), unmarked: true }
+    }
+
+    pub(crate) fn run(mut self) {
+        // However this thread ends, nobody must wait for it.
+        let queue = CloseOnDrop(self.shared.clone());
+        while let Some(group) = self.next_group() {
+            self.commit(group);
+        }
+        self.wal.mark(self.next_seq - 1);
+        self.wal.close();
+        drop(queue);
+    }
+
+    fn next_group(&mut self) -> Option<Group> {
+        let shared = self.shared.clone();
+        let mut state = shared.queue.lock();
+        while state.batches.is_empty() {
+            if state.closed {
+                return None;
+            }
+            if std::mem::take(&mut self.unmarked) {
+                drop(state);
+                self.wal.mark(self.next_seq - 1);
+                state = shared.queue.lock();
+                continue;
+            }
+            state = shared.queue.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        let room = shared.wait_for_room();
+        let mut state = shared.queue.lock();
+        let (mut group, mut bytes) = (Vec::new(), 0);
+        while let Some((batch, _)) = state.batches.front()
+            && group.len() < shared.options.group_batches_max
+        {
+            bytes += frame_bytes(batch);
+            if bytes > shared.options.group_bytes_max && !group.is_empty() {
+                break;
+            }
+            state.bytes -= frame_bytes(batch);
+            group.extend(state.batches.pop_front());
+        }
+        drop(state);
+        if let Err(why) = room {
+            self.refuse(group.into_iter().map(|(_, sender)| sender), &why);
+            return self.next_group();
+        }
+        Some(group)
+    }
+
+    fn commit(&mut self, group: Group) {
+        let first_seq = self.next_seq;
+        let mut batches = Vec::with_capacity(group.len());
+        let mut answers = Vec::with_capacity(group.len());
+        for (batch, sender) in group {
+            let judged = self.judge(batch.fence.as_ref());
+            if judged.is_ok() {
+                self.note_fenced_keys(&batch);
+                batches.push(batch);
+            }
+            answers.push((sender, judged.map(|()| first_seq + batches.len() as u64 - 1)));
+        }
+        if !batches.is_empty()
+            && let Err(error) = self.wal.append(first_seq, &batches)
+        {
+            return self.give_up(answers, error);
+        }
+        let accepted = batches.len() as u64;
+        if accepted > 0 {
+            self.next_seq += accepted;
+            self.unmarked = true;
+            self.shared.overlay.insert(first_seq, batches);
+        }
+        let metrics = &self.shared.metrics;
+        metrics.groups.add(1);
+        metrics.commits.add(accepted);
+        metrics.fenced.add(answers.len() as u64 - accepted);
+        metrics.committed_seq.set(self.next_seq - 1);
+        for (sender, answer) in answers {
+            sender.send(answer);
+        }
+        if self.fences.len() > FENCES_MAX {
+            self.fences.clear();
+        }
+        self.shared.apply_if_due();
+    }
+
+    /// Checks a fence against what is committed and the batches before it in the group.
+    fn judge(&mut self, fence: Option<&Fence>) -> Result<(), Error> {
+        let Some(fence) = fence else { return Ok(()) };
+        let current = match self.fences.get(&fence.key) {
+            Some(value) => value,
+            None => {
+                let value = self.shared.get(&fence.key)?;
+                self.fences.entry(fence.key.clone()).or_insert(value)
+            }
+        };
+        if *current == fence.value { Ok(()) } else { Err(Error::Fenced) }
+    }
+
+    fn note_fenced_keys(&mut self, batch: &Batch) {
+        if self.fences.is_empty() {
+            return;
+        }
+        for write in &batch.writes {
+            let (key, value) = match write {
+                Write::Put(key, value) => (key, Some(value)),
+                Write::Delete(key) => (key, None),
+            };
+            if let Some(slot) = self.fences.get_mut(key) {
+                *slot = value.cloned();
+            }
+        }
+    }
+
+    /// Answers a group that the log did not take. Fences were judged as if it had, so every answer is void.
+    fn give_up(&mut self, answers: Vec<(CommitSender, Result<u64, Error>)>, error: AppendError) {
+        self.fences.clear();
+        let why = match error {
+            AppendError::Refused(e) => {
+                tracing::error!(error = %e, "log not written; commits refused");
+                format!("write log: {e}")
+            }
+            AppendError::Unknown(e) => {
+                tracing::error!(error = %e, "log failed; no commits until the disk can be written again");
+                self.bury(&e)
+            }
+        };
+        self.refuse(answers.into_iter().map(|(sender, _)| sender), &why);
+        // Whatever is left of it in memory is worth more in the index than in a log on such a disk.
+        self.shared.apply_now();
+    }
+
+    /// Holds the group's answers until nothing of it can be replayed any more, or the store is closed.
+    fn bury(&mut self, first: &io::Error) -> String {
+        let shared = self.shared.clone();
+        let mut delay = RETRY_DELAY_MIN;
+        loop {
+            if self.wal.bury(self.next_seq).is_ok() {
+                shared.queue.lock().down = None;
+                tracing::info!("log can be written again");
+                return format!("write log: {first}");
+            }
+            let mut state = shared.queue.lock();
+            state.down = Some(format!("the log cannot be written: {first}"));
+            let queued = std::mem::take(&mut state.batches);
+            state.bytes = 0;
+            let closed = state.closed;
+            drop(state);
+            self.refuse(queued.into_iter().map(|(_, sender)| sender), &format!("the log cannot be written: {first}"));
+            if closed {
+                return format!("the store has stopped, and whether this was written shows when it is opened: {first}");
+            }
+            let state = shared.queue.lock();
+            drop(shared.queue.arrived.wait_timeout_while(state, delay, |s| !s.closed));
+            delay = (delay * 2).min(RETRY_DELAY_MAX);
+        }
+    }
+
+    fn refuse(&self, senders: impl Iterator<Item = CommitSender>, why: &str) {
+        for sender in senders {
+            self.shared.metrics.refused.add(1);
+            sender.send(Err(Error::Retryable(why.to_owned())));
+        }
+    }
+}
+
+struct CloseOnDrop(Arc<Shared>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.queue.close();
+        self.0.queue.lock().batches.clear();
+    }
+}
+
+impl Shared {
+    /// Asks for the index to be brought up to date when memory or the log's length calls for it.
+    pub(crate) fn apply_if_due(&self) {
+        let (active_bytes, _) = self.overlay.sizes();
+        let logged = self.metrics.log_bytes.get() - self.frozen_at_log_bytes.load(Ordering::Relaxed);
+        if active_bytes >= self.options.overlay_bytes_max / 2 || logged >= self.options.checkpoint_bytes {
+            self.apply_now();
+        }
+    }
+}
