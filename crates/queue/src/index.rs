@@ -34,7 +34,9 @@ pub(crate) struct Index {
     ready: BTreeSet<u64>,
     /// Exactly the messages that are not visible at `now`, by when they will be.
     hidden: BTreeSet<(Timestamp, u64)>,
-    by_age: BTreeSet<(Timestamp, u64)>,
+    /// Messages that are older than one with a lower number, as moved ones are: the others lie in order of their age.
+    older: BTreeSet<(Timestamp, u64)>,
+    newest_sent_at: Timestamp,
     groups: Option<Groups>,
     in_flight: usize,
     now: Timestamp,
@@ -72,7 +74,8 @@ impl Index {
             messages: BTreeMap::new(),
             ready: BTreeSet::new(),
             hidden: BTreeSet::new(),
-            by_age: BTreeSet::new(),
+            older: BTreeSet::new(),
+            newest_sent_at: Timestamp::MIN,
             groups: fifo.then(Groups::default),
             in_flight: 0,
             now: Timestamp::MIN,
@@ -111,7 +114,8 @@ impl Index {
 
     /// The message that was sent first.
     pub fn oldest(&self) -> Option<(Timestamp, u64)> {
-        self.by_age.first().copied()
+        let first = self.messages.first_key_value().map(|(seq, entry)| (entry.sent_at, *seq));
+        [first, self.older.first().copied()].into_iter().flatten().min()
     }
 
     pub fn group_of(&self, entry: &Entry) -> Option<Arc<str>> {
@@ -142,7 +146,10 @@ impl Index {
         if let Some(groups) = &mut self.groups {
             entry.group = groups.join(group.unwrap_or_default(), seq);
         }
-        self.by_age.insert((entry.sent_at, seq));
+        if entry.sent_at < self.newest_sent_at {
+            self.older.insert((entry.sent_at, seq));
+        }
+        self.newest_sent_at = self.newest_sent_at.max(entry.sent_at);
         let old = self.messages.insert(seq, entry);
         assert!(old.is_none(), "a message's number is used once");
         self.show(seq, entry);
@@ -152,7 +159,7 @@ impl Index {
         let entry = *self.messages.get(&seq)?;
         self.hide(seq, entry);
         self.messages.remove(&seq);
-        self.by_age.remove(&(entry.sent_at, seq));
+        self.older.remove(&(entry.sent_at, seq));
         if let Some(groups) = &mut self.groups {
             groups.leave(entry.group, seq, &self.messages, self.now);
         }
@@ -319,6 +326,20 @@ mod tests {
         index.settle(at(30));
         assert_eq!((all(&index), index.in_flight(), index.delayed()), (vec![0, 1, 3, 4, 5], 0, 0));
         assert_eq!(index.oldest(), Some((at(10), 0)));
+    }
+
+    #[test]
+    fn the_oldest_need_not_have_the_lowest_number() {
+        let mut index = Index::new(false);
+        for (seq, sent_at) in [(1, 20), (2, 5), (3, 25), (4, 7), (5, 30)] {
+            index.insert(seq, Entry::new(at(sent_at), at(0), 0), None);
+        }
+        let mut ages = Vec::new();
+        while let Some((sent_at, seq)) = index.oldest() {
+            ages.push(sent_at.as_millis());
+            index.remove(seq);
+        }
+        assert_eq!(ages, [5, 7, 20, 25, 30]);
     }
 
     #[test]
