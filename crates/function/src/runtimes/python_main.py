@@ -1,0 +1,3 @@
+import stepwell_runtime
+
+stepwell_runtime.main()

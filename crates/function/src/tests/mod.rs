@@ -1,0 +1,9 @@
+//! Tests of the whole crate, with real workers on loopback.
+
+mod api;
+mod asynchronous;
+mod limits;
+mod node;
+mod provided;
+mod python;
+mod world;
