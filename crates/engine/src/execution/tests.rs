@@ -55,7 +55,7 @@ async fn world(store: Arc<dyn Store>, functions: Arc<Functions>) -> World {
     registry.add(engine.service());
     let mut sqs = Service::new("sqs");
     sqs.operation("SendMessage", |_: Call, input: Value| async move {
-        if input["QueueUrl"] == "gone" {
+        if input["QueueUrl"] == "http://h/1/gone" {
             return Err(Fault::client("QueueDoesNotExist", "The specified queue does not exist."));
         }
         Ok(json!({"MessageId": "m-1", "Body": input["MessageBody"]}))
@@ -220,7 +220,8 @@ async fn a_token_from_before_a_restart_still_works() {
 #[tokio::test]
 async fn integrations_fail_as_aws_words_it() {
     let w = fresh(BTreeMap::new()).await;
-    let send = one_task("arn:aws:states:::sqs:sendMessage", &json!({"QueueUrl": "gone", "MessageBody": "x"}));
+    let send =
+        one_task("arn:aws:states:::sqs:sendMessage", &json!({"QueueUrl": "http://h/1/gone", "MessageBody": "x"}));
     let machine = w.create("m", "STANDARD", &send).await;
     let end = w.ended(&w.start(&machine, "e", &json!({})).await.unwrap()).await;
     assert_eq!(

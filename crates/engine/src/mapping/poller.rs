@@ -14,8 +14,8 @@ use crate::record::MappingRecord;
 
 /// Batches of one mapping that are under way at once where nothing else is set.
 const CONCURRENCY_DEFAULT: u32 = 10;
-/// Messages of one receive call, as SQS has it.
-const RECEIVE_MAX: usize = 10;
+/// Messages of one call of the queue service.
+const RECEIVE_MAX: usize = 1_000;
 /// How long one receive waits for messages.
 const RECEIVE_WAIT: Duration = Duration::from_secs(20);
 /// Pause after the queue could not be read.

@@ -117,12 +117,20 @@ pub(super) async fn run(dispatcher: &Dispatcher, job: &Job, integration: &Integr
         "states" => lower_case(stringify(parameters, &["Input"])),
         _ => parameters,
     };
+    let queue = input.get("QueueUrl").and_then(Value::as_str).map(str::to_owned);
     match dispatcher.call(job, service, &operation, input).await {
         Ok(output) => Ok(with_metadata(
             if *service == "states" { upper_case(output) } else { output },
             &dispatcher.entropy.uuid(),
         )),
-        Err((fault, request_id)) => Err(errors.error(&fault, &request_id)),
+        Err((fault, request_id)) => Err(match queue.filter(|q| *service == "sqs" && !q.contains("://")) {
+            // AWS takes a name without a scheme for a host, which it cannot reach; we do only if there is no such queue.
+            Some(name) if matches!(fault.code.as_str(), "QueueDoesNotExist" | "InvalidAddress") => TaskError {
+                error: "SQS.SdkClientException".to_owned(),
+                cause: format!("Unable to execute HTTP request: {name}: Name or service not known"),
+            },
+            _ => errors.error(&fault, &request_id),
+        }),
     }
 }
 

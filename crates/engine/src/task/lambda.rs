@@ -30,8 +30,7 @@ pub(super) async fn run_invoke(dispatcher: &Dispatcher, job: &Job) -> Result<Str
         let cause = "The value for the field 'FunctionName' must be a STRING";
         return Err(TaskError { error: "States.Runtime".into(), cause: cause.into() });
     };
-    let payload = parameters.get("Payload").map_or_else(|| "{}".to_owned(), Value::to_string);
-    let mut invocation = invocation(job, function, payload.into());
+    let mut invocation = invocation(job, function, payload(parameters.get("Payload")).into());
     invocation.qualifier = field("Qualifier");
     invocation.asynchronous = field("InvocationType").as_deref() == Some("Event");
     invocation.tail_log = field("LogType").as_deref() == Some("Tail");
@@ -56,6 +55,15 @@ pub(super) async fn run_invoke(dispatcher: &Dispatcher, job: &Job) -> Result<Str
     members.insert("SdkResponseMetadata".into(), json!({"RequestId": request_id}));
     members.insert("StatusCode".into(), invoked.status_code.into());
     Ok(output.to_string())
+}
+
+/// What the function gets: nothing at all is `{}`, and text that is JSON is that JSON, as AWS has it.
+fn payload(parameter: Option<&Value>) -> String {
+    match parameter {
+        None | Some(Value::Null) => "{}".to_owned(),
+        Some(Value::String(text)) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => text.clone(),
+        Some(value) => value.to_string(),
+    }
 }
 
 fn invocation(job: &Job, function: String, payload: Bytes) -> Invocation {

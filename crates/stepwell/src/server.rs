@@ -1,0 +1,177 @@
+//! The server: every service on one store, behind one port.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use base::{Clock, Entropy, Scope, SystemClock, Timestamp};
+use bytes::Bytes;
+use engine::{Engine, Mappings};
+use function::{Functions, OpenCredentials, Ports};
+use gateway::{Credential, Gateway, GatewayOptions};
+use queue::Queues;
+use serde_json::Value;
+use service::{Call, Fault, Registry};
+use store::Store;
+use store_embedded::EmbeddedStore;
+use table::{TableOptions, Tables};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+use crate::progress::Progress;
+use crate::wiring::{EngineInvoker, GatewayInvoker, MappedQueues};
+
+/// A mistake of the user's: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// A running server.
+pub struct Server {
+    address: SocketAddr,
+    registry: Registry,
+    entropy: Arc<Entropy>,
+    functions: Arc<Functions>,
+    shutdown: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), gateway::GatewayError>>,
+}
+
+impl Server {
+    /// Opens the store, takes everything up again where it was, and listens.
+    pub async fn start(config: Config) -> Result<Server> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let entropy = Arc::new(Entropy::from_os());
+        let store = open_store(&config.data)?;
+        let options = GatewayOptions {
+            listen: config.listen,
+            credentials: config
+                .credentials
+                .iter()
+                .map(|c| Credential::root(&c.access_key_id, &c.secret_access_key, &c.account))
+                .collect(),
+            ..GatewayOptions::default()
+        };
+        let mut registry = Registry::new();
+        let queues = Queues::start(store.clone(), clock.clone(), entropy.clone(), queue::Options::default()).await?;
+        registry.add(queues.service());
+        let tables = Tables::start(store.clone(), clock.clone(), entropy.clone(), TableOptions::default()).await?;
+        registry.add(tables.service());
+        let ports = Ports {
+            store: store.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            logs: Arc::new(Nowhere),
+            packages: Arc::new(NoPackages),
+            credentials: Arc::new(OpenCredentials),
+        };
+        let functions = Functions::start(function_options(&config), ports).await?;
+        let invoker = Arc::new(EngineInvoker(functions.clone()));
+        let engine =
+            Engine::new(store.clone(), clock.clone(), entropy.clone(), invoker.clone(), engine_options(&config))
+                .await?;
+        registry.add(engine.service());
+        let sources = Arc::new(MappedQueues(queues.clone()));
+        let mappings = Mappings::start(store.clone(), clock.clone(), entropy.clone(), sources, invoker).await?;
+        let mut lambda = functions.service();
+        mappings.register(&mut lambda);
+        registry.add(lambda);
+
+        let gateway = Gateway::new(registry.clone(), clock, entropy.clone(), options)?
+            .mount_invoke(Arc::new(GatewayInvoker(functions.clone())));
+        let listener = gateway.listen().await?;
+        let address = listener.local_addr().context("read the address")?;
+        let endpoint = format!("http://{address}");
+        functions.set_endpoint(&endpoint);
+        functions.set_registry(registry.clone());
+        engine.run(registry.clone(), &endpoint).await?;
+        let (shutdown, stopped) = oneshot::channel();
+        let serving = tokio::spawn(gateway.serve(listener, async move {
+            // A sender that is gone means the same.
+            let _ = stopped.await;
+        }));
+        Ok(Server { address, registry, entropy, functions, shutdown, serving })
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Calls an operation in the default account and region.
+    pub async fn call(&self, service: &str, operation: &str, input: Value) -> Result<Value, Fault> {
+        let mut call = Call::internal(Scope::default(), self.entropy.uuid(), "arn:aws:iam::000000000000:root");
+        call.endpoint = self.endpoint().into();
+        self.registry.call_value(service, operation, call, input).await
+    }
+
+    /// Deploys a template of this machine; returns the stack's outputs.
+    pub async fn deploy(
+        &self,
+        _template: &Path,
+        _stack: &str,
+        _parameters: &BTreeMap<String, String>,
+        _progress: &mut Progress,
+    ) -> Result<BTreeMap<String, String>> {
+        anyhow::bail!("not wired")
+    }
+
+    /// Lets running calls end, stops workers, and returns. What executions were doing goes on at the next start.
+    pub async fn stop(self) {
+        let _ = self.shutdown.send(());
+        if let Ok(Err(error)) = self.serving.await {
+            tracing::error!(%error, "serving ended");
+        }
+        self.functions.shut_down().await;
+    }
+}
+
+fn open_store(data: &Path) -> Result<Arc<dyn Store>> {
+    std::fs::create_dir_all(data).with_context(|| format!("make the data folder {}", data.display()))?;
+    // Secrets and payloads of all callers lie here.
+    std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("protect the data folder {}", data.display()))?;
+    Ok(Arc::new(EmbeddedStore::open(data.join("store"), store_embedded::Options::default())?))
+}
+
+fn engine_options(config: &Config) -> engine::Options {
+    let mut options = engine::Options::default();
+    if let Some(bytes) = config.limits.payload_bytes {
+        options.standard_limits.payload_bytes_max = bytes;
+        options.express_limits.payload_bytes_max = bytes;
+    }
+    if let Some(events) = config.limits.history_events {
+        options.standard_limits.history_events_max = events;
+    }
+    options
+}
+
+fn function_options(config: &Config) -> function::Options {
+    let mut options = function::Options::new(config.data.join("functions"));
+    if let Some(workers) = config.functions.workers {
+        options.workers_max = workers;
+    }
+    if let Some(bytes) = config.limits.package_bytes {
+        options.unzipped_bytes_max = bytes;
+    }
+    options
+}
+
+struct Nowhere;
+impl function::LogSink for Nowhere {
+    fn put(&self, _: &str, _: &str, _: &Scope, _: Vec<(Timestamp, String)>) {}
+}
+struct NoPackages;
+impl function::PackageSource for NoPackages {
+    fn fetch<'a>(
+        &'a self,
+        _: &'a Scope,
+        _: &'a str,
+        _: &'a str,
+        _: Option<&'a str>,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Bytes, Fault>> + Send + 'a>> {
+        Box::pin(std::future::ready(Err(Fault::client("InvalidParameterValueException", "no S3 yet"))))
+    }
+}
