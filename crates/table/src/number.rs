@@ -92,7 +92,7 @@ impl Number {
     }
 
     /// The exact sum; an error if it needs more than 38 digits or leaves the range.
-    pub fn add(self, other: Number) -> Result<Number, NumberError> {
+    pub fn plus(self, other: Number) -> Result<Number, NumberError> {
         if self.is_zero() {
             return Ok(other);
         }
@@ -114,9 +114,9 @@ impl Number {
         from_digits(negative, &sum[..columns], i32::from(low))
     }
 
-    /// The exact difference, as [`Number::add`].
-    pub fn subtract(self, other: Number) -> Result<Number, NumberError> {
-        self.add(other.negated())
+    /// The exact difference, as [`Number::plus`].
+    pub fn minus(self, other: Number) -> Result<Number, NumberError> {
+        self.plus(other.negated())
     }
 
     /// Bytes whose order is the numeric order, and none of which is a prefix of another.
@@ -409,11 +409,11 @@ mod tests {
             ("1e38", "-1", "99999999999999999999999999999999999999"),
             ("1e125", "1e88", "10000000000000000000000000000000000001e88"),
         ] {
-            assert_eq!(n(a).add(n(b)), Ok(n(sum)), "{a} + {b}");
-            assert_eq!(n(sum).subtract(n(b)), Ok(n(a)), "{sum} - {b}");
+            assert_eq!(n(a).plus(n(b)), Ok(n(sum)), "{a} + {b}");
+            assert_eq!(n(sum).minus(n(b)), Ok(n(a)), "{sum} - {b}");
         }
         for (a, b) in [("9e125", "9e125"), ("1e50", "1"), ("1e125", "1e-130"), ("1e39", "-1"), ("1e38", "1")] {
-            assert_eq!(n(a).add(n(b)), Err(NumberError::Overflow), "{a} + {b}");
+            assert_eq!(n(a).plus(n(b)), Err(NumberError::Overflow), "{a} + {b}");
         }
     }
 
@@ -459,8 +459,8 @@ mod tests {
 
         #[test]
         fn sums_agree_with_integers(a in -1_000_000_000_000i128..1_000_000_000_000, b in -1_000_000_000i128..1_000_000_000) {
-            prop_assert_eq!(n(&a.to_string()).add(n(&b.to_string())), Ok(n(&(a + b).to_string())));
-            prop_assert_eq!(n(&a.to_string()).subtract(n(&b.to_string())), Ok(n(&(a - b).to_string())));
+            prop_assert_eq!(n(&a.to_string()).plus(n(&b.to_string())), Ok(n(&(a + b).to_string())));
+            prop_assert_eq!(n(&a.to_string()).minus(n(&b.to_string())), Ok(n(&(a - b).to_string())));
             prop_assert_eq!(n(&a.to_string()).cmp(&n(&b.to_string())), a.cmp(&b));
         }
     }

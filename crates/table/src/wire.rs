@@ -53,6 +53,12 @@ impl<T> From<T> for Checked<T> {
     }
 }
 
+impl<T: Serialize> Serialize for Checked<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
 /// The first problem met; kept in a cell, for seeds are copied down the tree.
 #[derive(Default)]
 struct Problems(Cell<Option<String>>);

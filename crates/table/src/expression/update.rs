@@ -151,8 +151,8 @@ impl SetValue {
                 }
                 _ => Err(UpdateError::OperandType),
             },
-            SetValue::Plus(a, b) => arithmetic(a.evaluate(item)?, b.evaluate(item)?, Number::add),
-            SetValue::Minus(a, b) => arithmetic(a.evaluate(item)?, b.evaluate(item)?, Number::subtract),
+            SetValue::Plus(a, b) => arithmetic(a.evaluate(item)?, b.evaluate(item)?, Number::plus),
+            SetValue::Minus(a, b) => arithmetic(a.evaluate(item)?, b.evaluate(item)?, Number::minus),
         }
     }
 
@@ -200,7 +200,7 @@ fn add(old: Option<&AttributeValue>, operand: &AttributeValue) -> Result<Attribu
         (None, AttributeValue::N(_) | AttributeValue::Ss(_) | AttributeValue::Ns(_) | AttributeValue::Bs(_)) => {
             Ok(operand.clone())
         }
-        (Some(AttributeValue::N(a)), AttributeValue::N(b)) => Ok(AttributeValue::N(a.add(*b)?)),
+        (Some(AttributeValue::N(a)), AttributeValue::N(b)) => Ok(AttributeValue::N(a.plus(*b)?)),
         (Some(AttributeValue::Ss(a)), AttributeValue::Ss(b)) => Ok(AttributeValue::Ss(union(a, b))),
         (Some(AttributeValue::Ns(a)), AttributeValue::Ns(b)) => Ok(AttributeValue::Ns(union(a, b))),
         (Some(AttributeValue::Bs(a)), AttributeValue::Bs(b)) => Ok(AttributeValue::Bs(union(a, b))),
