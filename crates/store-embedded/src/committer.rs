@@ -2,7 +2,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use store::{Batch, Commit, CommitSender, Error, Fence, KEY_BYTES_MAX, VALUE_BYTES_MAX, Write, commit_channel};
@@ -16,6 +16,9 @@ const FENCES_MAX: usize = 4096;
 /// How often a disk that failed is tried again.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(20);
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
+/// Of the time that a sync takes, the part to wait for a group to be as large as the last one.
+const PATIENCE_PART: u32 = 4;
+const PATIENCE_MAX: Duration = Duration::from_millis(1);
 
 /// Batches on their way to the log.
 #[derive(Default)]
@@ -29,6 +32,8 @@ struct QueueState {
     batches: VecDeque<(Batch, CommitSender)>,
     bytes: u64,
     closed: bool,
+    /// The committer sleeps until there are so many batches; 0: it does not sleep.
+    wake_at: usize,
     /// The disk failed and a group's fate is open: nothing can be taken in.
     down: Option<String>,
 }
@@ -72,9 +77,33 @@ impl Queue {
         let (sender, commit) = commit_channel();
         state.batches.push_back((batch, sender));
         state.bytes += bytes;
+        let wake = state.wake_at > 0 && state.batches.len() >= state.wake_at;
+        if wake {
+            // Waking is a system call, and so is made once.
+            state.wake_at = 0;
+        }
         drop(state);
-        self.arrived.notify_one();
+        if wake {
+            self.arrived.notify_one();
+        }
         commit
+    }
+
+    /// Sleeps until `batches` wait, or the queue is closed, or the time is up.
+    fn sleep<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, QueueState>,
+        batches: usize,
+        timeout: Option<Duration>,
+    ) -> MutexGuard<'a, QueueState> {
+        state.wake_at = batches;
+        let more = |s: &mut QueueState| s.batches.len() < batches && !s.closed;
+        let mut state = match timeout {
+            None => self.arrived.wait_while(state, more).unwrap_or_else(PoisonError::into_inner),
+            Some(time) => self.arrived.wait_timeout_while(state, time, more).unwrap_or_else(PoisonError::into_inner).0,
+        };
+        state.wake_at = 0;
+        state
     }
 }
 
@@ -101,6 +130,10 @@ pub(crate) struct Committer {
     fences: HashMap<Bytes, Option<Bytes>>,
     /// Something was appended since the last mark.
     unmarked: bool,
+    /// Batches in the last group: so many callers have had their answers and may be about to ask again.
+    last_group: usize,
+    /// How long the last group took to write and sync.
+    last_append: Duration,
 }
 
 /// Taken together: to be judged, written with one sync, and answered in order.
@@ -108,7 +141,15 @@ type Group = Vec<(Batch, CommitSender)>;
 
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, wal: Wal, next_seq: u64) -> Committer {
-        Committer { shared, wal, next_seq, fences: HashMap::new(), unmarked: true }
+        Committer {
+            shared,
+            wal,
+            next_seq,
+            fences: HashMap::new(),
+            unmarked: true,
+            last_group: 0,
+            last_append: Duration::ZERO,
+        }
     }
 
     pub(crate) fn run(mut self) {
@@ -135,7 +176,12 @@ impl Committer {
                 state = shared.queue.lock();
                 continue;
             }
-            state = shared.queue.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = shared.queue.sleep(state, 1, None);
+        }
+        // Whoever comes first would else be synced alone while the others wait for a whole sync more.
+        if state.batches.len() < self.last_group && !state.closed {
+            let patience = (self.last_append / PATIENCE_PART).min(PATIENCE_MAX);
+            state = shared.queue.sleep(state, self.last_group, Some(patience));
         }
         drop(state);
         let room = shared.wait_for_room();
@@ -152,6 +198,7 @@ impl Committer {
             group.extend(state.batches.pop_front());
         }
         drop(state);
+        self.last_group = group.len();
         if let Err(why) = room {
             self.refuse(group.into_iter().map(|(_, sender)| sender), &why);
             return self.next_group();
@@ -171,11 +218,13 @@ impl Committer {
             }
             answers.push((sender, judged.map(|()| first_seq + batches.len() as u64 - 1)));
         }
+        let started = Instant::now();
         if !batches.is_empty()
             && let Err(error) = self.wal.append(first_seq, &batches)
         {
             return self.give_up(answers, error);
         }
+        self.last_append = started.elapsed();
         let accepted = batches.len() as u64;
         if accepted > 0 {
             self.next_seq += accepted;

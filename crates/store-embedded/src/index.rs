@@ -197,6 +197,22 @@ impl Index {
         })
     }
 
+    /// Reads every entry, and looks each one up by its key too. Returns how many there are.
+    pub(crate) fn read_all(&self) -> Result<u64, IndexError> {
+        let everything = Range::between(Vec::new(), vec![0xff; store::KEY_BYTES_MAX + 1]);
+        self.scan(&self.snapshot(), &everything, |entries| {
+            let mut count = 0;
+            for entry in entries {
+                let (key, value) = entry?;
+                if self.get(&key)? != Some(value) {
+                    return Err(IndexError::Corrupt("a scan shows an entry that a lookup does not".to_owned()));
+                }
+                count += 1;
+            }
+            Ok(count)
+        })
+    }
+
     /// Writes a layer and what it brings the index up to, durably and as one step. Returns how many writes were made
     /// and how many deletes had nothing to delete.
     pub(crate) fn apply(&self, layer: &Layer, applied: Applied) -> Result<(u64, u64), IndexError> {

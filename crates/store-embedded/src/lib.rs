@@ -32,6 +32,7 @@ mod sim_disk;
 mod store;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use error::OpenError;
 pub use io::{DiskIo, Io, LogFile};
@@ -39,6 +40,7 @@ pub use metrics::Stats;
 pub use options::Options;
 pub use sim_disk::{Fault, Loss, SimDisk};
 pub use store::EmbeddedStore;
+pub use verify::{Problem, Report, verify};
 
 /// What the index says of itself: whose it is, and the last batch it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

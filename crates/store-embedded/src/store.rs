@@ -295,7 +295,7 @@ fn direction(a: &[u8], b: &[u8], reverse: bool) -> Order {
 }
 
 /// Takes the folder for this store alone; the system lets go of it when the process ends, however it ends.
-fn lock_dir(dir: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock_dir(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join(LOCK_FILE);
     let mut file = File::options()
         .read(true)

@@ -54,8 +54,33 @@ pub(crate) struct Recovered {
 /// Takes a store's id, a batch's number and its writes.
 pub(crate) type Sink<'a> = dyn FnMut(u64, u64, Vec<Write>) -> Result<(), OpenError> + 'a;
 
-/// Reads the log in `dir` and hands every batch behind `applied` to `sink`, in order.
+/// Reads the log in `dir`, hands every batch behind `applied` to `sink`, in order, and makes them durable.
 pub(crate) fn recover(
+    io: &dyn Io,
+    dir: &Path,
+    applied: Option<Applied>,
+    sink: &mut Sink<'_>,
+) -> Result<Recovered, OpenError> {
+    let found = read(io, dir, applied, sink)?;
+    sync_what_was_replayed(io, &found, applied.map_or(0, |a| a.seq))?;
+    Ok(found)
+}
+
+/// What an index would have to hold for the log to begin where it does; `None`: there is no log.
+pub(crate) fn least_applied(io: &dyn Io, dir: &Path) -> Result<Option<Applied>, OpenError> {
+    let names = io.list(dir).map_err(OpenError::io("list", dir))?;
+    let segment = |(name, _): &(String, u64)| match LogName::parse(name) {
+        LogName::Segment(id) => Some(id),
+        _ => None,
+    };
+    let Some(id) = names.iter().filter_map(segment).min() else { return Ok(None) };
+    let file = segment_path(dir, id);
+    let header = SegmentHeader::decode(&file, &io.read(&file, 4096).map_err(OpenError::io("read", &file))?)?;
+    Ok(Some(Applied { store_id: header.store_id, seq: header.base_seq.saturating_sub(1) }))
+}
+
+/// Reads the log in `dir` and hands every batch behind `applied` to `sink`, in order. Changes nothing.
+pub(crate) fn read(
     io: &dyn Io,
     dir: &Path,
     applied: Option<Applied>,
@@ -113,7 +138,6 @@ pub(crate) fn recover(
         let what = format!("the log ends with batch {last}, but the index holds {applied_seq}: its end is missing");
         return Err(OpenError::Corrupt { file, offset: 0, what });
     }
-    sync_what_was_replayed(io, &found, applied_seq)?;
     Ok(found)
 }
 

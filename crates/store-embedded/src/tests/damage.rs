@@ -7,7 +7,7 @@ use store::{Range, Store};
 use super::{Model, content, copy_dir, fast_dir, put, tiny};
 use crate::index::Index;
 use crate::overlay::Layer;
-use crate::{Applied, EmbeddedStore, OpenError, Options};
+use crate::{Applied, EmbeddedStore, OpenError, Options, verify};
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -139,4 +139,39 @@ fn a_lost_index_or_log_is_an_error_unless_the_other_has_all() {
         let error = EmbeddedStore::open(&copy, Options::default()).unwrap_err();
         assert!(matches!(error, OpenError::Corrupt { .. }), "{lost}: {error}");
     }
+}
+
+#[test]
+fn verify_tells_what_is_wrong_and_where() {
+    let dir = fast_dir();
+    let store = EmbeddedStore::open(dir.path(), Options::default()).unwrap();
+    assert!(matches!(verify(dir.path()), Err(OpenError::Locked { .. })));
+    store.commit(put(b"in the index", b"1")).wait().unwrap();
+    store.close();
+    let store = EmbeddedStore::open(dir.path(), Options::default()).unwrap();
+    store.commit(put(b"in the log", b"2")).wait().unwrap();
+    store.commit(put(b"too", b"3")).wait().unwrap();
+    store.abandon();
+    let sound = verify(dir.path()).unwrap();
+    assert!(sound.is_sound(), "{sound:?}");
+    let numbers = (sound.index_entries, sound.applied_seq, sound.batches_to_replay, sound.last_seq);
+    assert_eq!(numbers, (1, 1, 2, 3));
+    let damage = |file: &Path, at: usize| {
+        let mut content = std::fs::read(file).unwrap();
+        content[at] ^= 1;
+        std::fs::write(file, content).unwrap();
+    };
+    // Behind the header and the first frame's own header: its payload.
+    let last = files(&dir.path().join("log")).into_iter().rfind(|f| !f.to_string_lossy().contains("spare")).unwrap();
+    damage(&last, 64 + 40);
+    let found = verify(dir.path()).unwrap();
+    assert_eq!((found.problems.len(), &found.problems[0].file, found.problems[0].offset), (1, &last, 64));
+    damage(&last, 64 + 40);
+    assert!(verify(dir.path()).unwrap().is_sound(), "looking changed nothing");
+    let table = files(&dir.path().join("index/tables")).remove(0);
+    damage(&table, 20);
+    damage(&last, 64 + 40);
+    let found = verify(dir.path()).unwrap();
+    assert_eq!(found.problems.len(), 2, "{found:?}");
+    assert!(verify(dir.path().join("nowhere")).is_err());
 }
