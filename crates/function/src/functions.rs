@@ -13,7 +13,7 @@ use crate::fault::{refused_archive, service_exception};
 use crate::name::{FunctionKey, LATEST};
 use crate::package::{Bounds, PackageId, Packages};
 use crate::sandbox::{Concurrency, Deployment, Fleet, Launcher, LogFormat, Runtime};
-use crate::{Options, Ports, PackageSource, api};
+use crate::{Options, PackageSource, Ports, api};
 
 /// Why the crate could not start.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +104,7 @@ impl Functions {
         self.packages.read(id).await.map_err(|e| service_exception(format!("read the package: {e}")))
     }
 
-    /// Worker processes that exist or are being made.
+    /// Workers that exist, are being made, or are being cleared away.
     pub fn worker_count(&self) -> usize {
         self.fleet.worker_count()
     }
@@ -129,21 +129,15 @@ impl Functions {
 
     /// Asks the interpreters about themselves before the first cold start does.
     fn warm_up(&self) {
-        let names: std::collections::BTreeSet<String> = self.catalogue.read(|shelf| {
-            shelf.functions.values().map(|f| f.record.latest.runtime.clone()).collect()
-        });
+        let names: std::collections::BTreeSet<String> =
+            self.catalogue.read(|shelf| shelf.functions.values().map(|f| f.record.latest.runtime.clone()).collect());
         for runtime in names.iter().filter_map(|n| Runtime::parse(n)) {
             self.fleet.launcher.warm_up(&runtime);
         }
     }
 
     /// What workers run of a version, if there is such a version.
-    pub(crate) fn deployment(
-        &self,
-        key: &FunctionKey,
-        function: &Function,
-        version: &str,
-    ) -> Option<Arc<Deployment>> {
+    pub(crate) fn deployment(&self, key: &FunctionKey, function: &Function, version: &str) -> Option<Arc<Deployment>> {
         function.deployment(version, |version| Deployment {
             function_arn: key.arn().as_str().into(),
             version_arn: key.qualified_arn(&version.version).as_str().into(),

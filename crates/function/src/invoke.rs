@@ -273,8 +273,11 @@ pub(crate) fn request_id_of(effect: &EffectId) -> Arc<str> {
 
 fn decode_context(text: &str) -> Result<Arc<str>, Fault> {
     let bad = |why: &dyn std::fmt::Display| {
-        Fault::client("InvalidRequestContentException", format!("Client context must be a valid Base64-encoded JSON object: {why}"))
-            .member("Type", "User")
+        Fault::client(
+            "InvalidRequestContentException",
+            format!("Client context must be a valid Base64-encoded JSON object: {why}"),
+        )
+        .member("Type", "User")
     };
     if text.len() > CLIENT_CONTEXT_BYTES_MAX {
         return Err(bad(&format_args!("longer than {CLIENT_CONTEXT_BYTES_MAX} bytes")));

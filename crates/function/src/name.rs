@@ -132,7 +132,11 @@ mod tests {
             ("f:3", Some("3"), "000000000000/us-east-1 f Some(\"3\")"),
             ("function:f", None, "000000000000/us-east-1 f None"),
             ("123456789012:function:f", None, "123456789012/us-east-1 f None"),
-            ("arn:aws:lambda:us-east-1:123456789012:function:f:$LATEST", None, "123456789012/us-east-1 f Some(\"$LATEST\")"),
+            (
+                "arn:aws:lambda:us-east-1:123456789012:function:f:$LATEST",
+                None,
+                "123456789012/us-east-1 f Some(\"$LATEST\")",
+            ),
         ] {
             assert_eq!(parse(text, qualifier).unwrap(), expected, "{text}");
         }

@@ -15,10 +15,13 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// Worker processes at one time, of all functions; further invocations wait.
     pub workers_max: usize,
-    /// Worker processes that start at the same time; 0 takes twice the number of cores.
+    /// Worker processes of one function that start at the same time; 0 takes four to a core, and eight at least.
     pub workers_starting_max: usize,
     /// How long a worker without work is kept.
     pub worker_idle_ms: u64,
+    /// How long a worker that has answered is taken to ask for more at once, so that no other is started for its next
+    /// invocation.
+    pub worker_finishing_grace_ms: u64,
     /// How long a worker may take to ask for its first invocation, where the function's timeout is not longer.
     pub init_ms_max: u64,
     /// How long an invocation waits for a worker before it is throttled.
@@ -60,6 +63,7 @@ impl Options {
             workers_max: 64,
             workers_starting_max: 0,
             worker_idle_ms: 300_000,
+            worker_finishing_grace_ms: 10,
             init_ms_max: 10_000,
             queue_wait_ms_max: 900_000,
             concurrency_max: 1_000,

@@ -34,9 +34,8 @@ pub(super) async fn put_function_concurrency(
     input: ConcurrencyInput,
 ) -> Result<Value, Fault> {
     let key = input.parse(&call)?;
-    let wanted = input
-        .reserved_concurrent_executions
-        .ok_or_else(|| crate::fault::required("reservedConcurrentExecutions"))?;
+    let wanted =
+        input.reserved_concurrent_executions.ok_or_else(|| crate::fault::required("reservedConcurrentExecutions"))?;
     let wanted = within(wanted, "reservedConcurrentExecutions", 0, i64::from(i32::MAX))?;
     let (most, least) = (functions.options.concurrency_max, functions.options.unreserved_concurrency_min);
     let edit = move |editor: &mut Editor<'_, '_>| {
@@ -121,7 +120,9 @@ impl TagInput {
         let named = Named::parse(&call.scope, resource, None)?;
         match named.qualifier {
             None => Ok(named.key),
-            Some(_) => Err(invalid_parameter("Tags on function aliases and versions are not supported. Please specify a function ARN.")),
+            Some(_) => Err(invalid_parameter(
+                "Tags on function aliases and versions are not supported. Please specify a function ARN.",
+            )),
         }
     }
 }

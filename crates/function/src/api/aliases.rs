@@ -109,12 +109,8 @@ pub(super) async fn create_alias(functions: Arc<Functions>, call: Call, input: A
         if old.record.aliases.contains_key(&name) {
             return Err(conflict(format!("Alias already exists: {}", key.qualified_arn(&name))));
         }
-        let mut alias = AliasRecord {
-            version: String::new(),
-            description: String::new(),
-            weights: BTreeMap::new(),
-            revision_id,
-        };
+        let mut alias =
+            AliasRecord { version: String::new(), description: String::new(), weights: BTreeMap::new(), revision_id };
         input.apply(&key, &old, &mut alias)?;
         let answer = shown(&key, &name, &alias);
         editor.put_function(&key, old.edited(|record| drop(record.aliases.insert(name, alias))));

@@ -25,7 +25,9 @@ impl CodeInput {
     /// Fetches, checks and stores the package.
     pub async fn store(&self, functions: &Functions, call: &Call) -> Result<Package, Fault> {
         if self.image_uri.is_some() {
-            return Err(invalid_parameter("Stepwell runs functions from ZIP packages; container images are not supported"));
+            return Err(invalid_parameter(
+                "Stepwell runs functions from ZIP packages; container images are not supported",
+            ));
         }
         if let Some(hex) = &self.package_sha256 {
             let missing = || invalid_parameter("PackageSha256 names no stored package");

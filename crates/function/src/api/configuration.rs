@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use service::Fault;
 
 use super::{at_most, time_text, within};
-use crate::catalogue::record::{LayerUse, LoggingRecord, VersionRecord, VpcRecord};
 use crate::catalogue::Shelf;
+use crate::catalogue::record::{LayerUse, LoggingRecord, VersionRecord, VpcRecord};
 use crate::fault::{constraint, invalid_parameter};
 use crate::name::FunctionKey;
 use crate::sandbox::{RUNTIMES, Runtime};
@@ -182,10 +182,8 @@ impl ConfigurationInput {
             version.tracing_mode.clone_from(mode);
         }
         if let Some(vpc) = &self.vpc_config {
-            let record = VpcRecord {
-                subnet_ids: vpc.subnet_ids.clone(),
-                security_group_ids: vpc.security_group_ids.clone(),
-            };
+            let record =
+                VpcRecord { subnet_ids: vpc.subnet_ids.clone(), security_group_ids: vpc.security_group_ids.clone() };
             version.vpc = (record != VpcRecord::default()).then_some(record);
         }
         if let Some(logging) = &self.logging_config {
@@ -275,7 +273,8 @@ fn known_runtime(name: &str) -> Result<String, Fault> {
 
 fn checked_role(role: &str) -> Result<String, Fault> {
     let arn = role.parse::<base::Arn>().ok();
-    let valid = arn.is_some_and(|a| a.service() == "iam" && a.account().len() == 12 && a.resource().starts_with("role/"));
+    let valid =
+        arn.is_some_and(|a| a.service() == "iam" && a.account().len() == 12 && a.resource().starts_with("role/"));
     if !valid {
         return Err(constraint(
             role,
@@ -289,8 +288,7 @@ fn checked_role(role: &str) -> Result<String, Fault> {
 fn check_variables(variables: &BTreeMap<String, String>) -> Result<(), Fault> {
     const WHY: &str = "Lambda was unable to configure your environment variables because the environment variables you \
                        have provided";
-    let reserved: Vec<&str> =
-        variables.keys().map(String::as_str).filter(|k| RESERVED_VARIABLES.contains(k)).collect();
+    let reserved: Vec<&str> = variables.keys().map(String::as_str).filter(|k| RESERVED_VARIABLES.contains(k)).collect();
     if !reserved.is_empty() {
         return Err(invalid_parameter(format!(
             "{WHY} contains reserved keys that are currently not supported for modification. Reserved keys used in \

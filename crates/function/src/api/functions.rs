@@ -325,7 +325,8 @@ pub(super) async fn list_functions(
     };
     let (items, next) = functions.catalogue.read(|shelf| {
         let entries = shelf.functions_of(&call.scope).flat_map(|(key, function)| {
-            let latest = (key.name.clone(), configuration(key, &function.record.latest, all_versions.then_some(LATEST)));
+            let latest =
+                (key.name.clone(), configuration(key, &function.record.latest, all_versions.then_some(LATEST)));
             let published = function.versions.iter().filter(|_| all_versions).map(|(number, version)| {
                 (format!("{}:{number:020}", key.name), configuration(key, version, Some(&version.version)))
             });
@@ -350,9 +351,7 @@ pub(super) async fn delete_function(
         match target.qualifier.as_deref() {
             None => editor.delete_function(&target.key),
             Some(LATEST) => {
-                return Err(invalid_parameter(
-                    "$LATEST version cannot be deleted without deleting the function.",
-                ));
+                return Err(invalid_parameter("$LATEST version cannot be deleted without deleting the function."));
             }
             Some(number) => {
                 let version = old.version(number).ok_or_else(missing)?;

@@ -16,8 +16,8 @@ use crate::fault::not_committed;
 use crate::name::{FunctionKey, LATEST};
 use crate::package::PackageId;
 use crate::sandbox::Deployment;
-use machine::{Book, Change};
 pub(crate) use machine::Editor;
+use machine::{Book, Change};
 use record::{AliasRecord, FunctionRecord, LayerRecord, VersionRecord};
 
 /// A function with its published versions, as last committed. Never changed, only replaced.

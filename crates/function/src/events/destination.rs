@@ -16,8 +16,14 @@ const RESPONSE_BYTES_MAX: usize = 200 * 1024;
 
 /// How an asynchronous invocation ended.
 pub(super) enum Ending {
-    Succeeded { version: String, response: Bytes },
-    Failed { version: String, response: Bytes },
+    Succeeded {
+        version: String,
+        response: Bytes,
+    },
+    Failed {
+        version: String,
+        response: Bytes,
+    },
     /// It grew too old before it could be run with success.
     Aged,
 }
@@ -128,10 +134,9 @@ pub(super) async fn send(
             add_attributes(&mut input, record, delivery);
             ("Publish", input)
         }
-        "lambda" => (
-            "Invoke",
-            json!({"FunctionName": arn, "InvocationType": "Event", "Payload": STANDARD.encode(body)}),
-        ),
+        "lambda" => {
+            ("Invoke", json!({"FunctionName": arn, "InvocationType": "Event", "Payload": STANDARD.encode(body)}))
+        }
         "events" => {
             let source = record.named().key.arn();
             let ending = if delivery.succeeded { "Success" } else { "Failure" };

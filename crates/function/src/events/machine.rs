@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::Timestamp;
@@ -14,12 +14,22 @@ use super::record::EventRecord;
 pub(super) const CELL: &str = "lambda-events";
 /// Numbers that are taken at once, so that not every accepted event writes the counter.
 const NUMBERS_RESERVED: u64 = 1024;
+/// Entries that are read at a time at the start, for each comes with its payload.
+const LOAD_ENTRIES: usize = 64;
 
 /// What happens to the queue of asynchronous invocations.
 pub(super) enum Input {
-    Accept { record: EventRecord, payload: Bytes, effect: Option<EffectId>, reply: Reply<Accepted> },
+    Accept {
+        record: EventRecord,
+        payload: Bytes,
+        effect: Option<EffectId>,
+        reply: Reply<Accepted>,
+    },
     /// An attempt is over: the entry goes (`None`) or is tried again as it stands now.
-    Attempted { number: u64, next: Option<(EventRecord, Bytes)> },
+    Attempted {
+        number: u64,
+        next: Option<(EventRecord, Bytes)>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +42,7 @@ pub(super) enum Accepted {
 /// The queue: which entries are due when, and which are being attempted. Their content is in the store.
 pub(super) struct Queue {
     due: BTreeSet<(Timestamp, u64)>,
-    entries: BTreeMap<u64, Timestamp>,
+    entries: BTreeSet<u64>,
     running: BTreeSet<u64>,
     /// Those of `running` that the runner has really got: a turn that is not committed starts none.
     handed: Arc<Mutex<BTreeSet<u64>>>,
@@ -48,7 +58,7 @@ impl Queue {
     pub fn new(entries_max: usize, running_max: usize, start: mpsc::UnboundedSender<u64>) -> Queue {
         Queue {
             due: BTreeSet::new(),
-            entries: BTreeMap::new(),
+            entries: BTreeSet::new(),
             running: BTreeSet::new(),
             handed: Arc::default(),
             next: 0,
@@ -107,13 +117,21 @@ impl Machine for Queue {
         self.entries.clear();
         self.running = self.handed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let prefix = outbox_prefix(CELL);
-        for (key, value) in turn.scan(&Range::prefix(&prefix))? {
-            let number = KeyReader::new(&key[prefix.len()..]).u64()?;
-            let (record, _) = EventRecord::decode(&value)?;
-            self.entries.insert(number, record.due());
-            // What is being attempted in this process goes on.
-            if !self.running.contains(&number) {
-                self.due.insert((record.due(), number));
+        let mut range = Range::prefix(&prefix).limit(LOAD_ENTRIES);
+        loop {
+            let page = turn.scan(&range)?;
+            for (key, value) in &page {
+                let number = KeyReader::new(&key[prefix.len()..]).u64()?;
+                let (record, _) = EventRecord::decode(value)?;
+                self.entries.insert(number);
+                // What is being attempted in this process goes on.
+                if !self.running.contains(&number) {
+                    self.due.insert((record.due(), number));
+                }
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == LOAD_ENTRIES => range = range.after(last),
+                _ => break,
             }
         }
         self.start_due(turn);
@@ -141,7 +159,7 @@ impl Machine for Queue {
                 if let Some(effect) = &effect {
                     turn.remember_answer(&effect.0, Bytes::from_static(&[1]));
                 }
-                self.entries.insert(number, now);
+                self.entries.insert(number);
                 self.due.insert((now, number));
                 turn.reply(reply, Accepted::Yes);
             }
@@ -151,7 +169,6 @@ impl Machine for Queue {
                 match next {
                     Some((record, payload)) => {
                         turn.put(outbox_key(CELL, number), record.encode(&payload));
-                        self.entries.insert(number, record.due());
                         self.due.insert((record.due(), number));
                     }
                     None => {

@@ -92,7 +92,9 @@ fn give_back<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {
 
 /// `TooManyRequestsException` as Invoke answers it.
 pub(crate) fn throttled(reason: &str) -> Fault {
-    Fault::with_status(429, "TooManyRequestsException", "Rate Exceeded.").member("Reason", reason).member("Type", "User")
+    Fault::with_status(429, "TooManyRequestsException", "Rate Exceeded.")
+        .member("Reason", reason)
+        .member("Type", "User")
 }
 
 #[cfg(test)]

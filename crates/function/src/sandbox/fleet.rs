@@ -11,7 +11,7 @@ use super::concurrency::throttled;
 use super::deployment::{Deployment, Invocation, Outcome};
 use super::guard::Guard;
 use super::report::{Failure, Report, Status};
-use super::roster::{FINISHING_GRACE, Next, Order, Patience, Roster};
+use super::roster::{Next, Order, Patience, Roster};
 use super::spawn::Launcher;
 use super::worker::{Running, Work, Worker};
 use super::{runtime_api, supervise};
@@ -29,7 +29,7 @@ pub(crate) struct Fleet {
     pub(super) logs: Arc<dyn LogSink>,
     pub(super) guard: Guard,
     roster: Mutex<Roster>,
-    /// Told whenever a process has ended.
+    /// Told whenever a worker is gone.
     ended: Notify,
 }
 
@@ -57,18 +57,10 @@ impl Fleet {
         logs: Arc<dyn LogSink>,
     ) -> Fleet {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let starting_max = if options.workers_starting_max == 0 { 2 * cores } else { options.workers_starting_max };
+        let starting_max =
+            if options.workers_starting_max == 0 { (4 * cores).max(8) } else { options.workers_starting_max };
         let roster = Mutex::new(Roster::new(options.workers_max, starting_max));
-        Fleet {
-            options,
-            launcher,
-            clock,
-            entropy,
-            logs,
-            guard: Guard::default(),
-            roster,
-            ended: Notify::new(),
-        }
+        Fleet { options, launcher, clock, entropy, logs, guard: Guard::default(), roster, ended: Notify::new() }
     }
 
     /// Runs one invocation and waits for its end. It goes on where the caller stops waiting.
@@ -121,12 +113,12 @@ impl Fleet {
         }
     }
 
-    /// Processes that exist or are being made.
+    /// Workers that exist, are being made, or are being cleared away.
     pub fn worker_count(&self) -> usize {
         self.roster().worker_count()
     }
 
-    /// Resolves when the next process has ended.
+    /// Resolves when the next worker is gone.
     #[cfg(test)]
     pub fn next_end(&self) -> impl Future<Output = ()> + '_ {
         self.ended.notified()
@@ -155,8 +147,9 @@ impl Fleet {
                 Order::Stop(worker) => worker.stop.notify_one(),
                 Order::LookAgain => {
                     let fleet = self.clone();
+                    let grace = Duration::from_millis(self.options.worker_finishing_grace_ms);
                     tokio::spawn(async move {
-                        tokio::time::sleep(FINISHING_GRACE).await;
+                        tokio::time::sleep(grace).await;
                         let mut orders = Vec::new();
                         fleet.roster().staff(false, &mut orders);
                         fleet.carry_out(orders);
@@ -218,7 +211,8 @@ impl Fleet {
         self.failed(worker, *running, failure);
     }
 
-    pub(super) fn process_ended(&self) {
+    pub(super) fn worker_gone(&self, id: u64) {
+        self.roster().forget(id);
         self.ended.notify_waiters();
     }
 
@@ -260,5 +254,9 @@ impl Fleet {
 }
 
 fn stopping() -> Fault {
-    Fault::with_status(500, "ServiceException", "the invocation ended with its worker: the function was removed or the server is stopping")
+    Fault::with_status(
+        500,
+        "ServiceException",
+        "the invocation ended with its worker: the function was removed or the server is stopping",
+    )
 }

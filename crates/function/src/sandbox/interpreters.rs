@@ -1,8 +1,9 @@
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tracing::warn;
 
@@ -12,7 +13,7 @@ const NODE: &str = include_str!("../runtimes/node.cjs");
 /// Prints the interpreter's own path, its minor version, whether boto3 is there, and where it looks for modules.
 const PYTHON_PROBE: &str = "import sys, importlib.util as u
 print(sys.executable)
-print(sys.version_info[1] if sys.version_info[0] == 3 else -1)
+print(sys.version_info[1] if sys.version_info[0] == 3 else 0)
 print(int(u.find_spec('boto3') is not None))
 for p in sys.path[1:]: print(p)";
 
@@ -22,7 +23,8 @@ pub(crate) struct Interpreters {
     folder: PathBuf,
     python: Option<PathBuf>,
     node: Option<PathBuf>,
-    default_python: OnceLock<Result<Python, String>>,
+    /// By minor version; what was found by asking once.
+    pythons: Mutex<BTreeMap<u32, Result<Python, String>>>,
     found_node: OnceLock<Result<PathBuf, String>>,
 }
 
@@ -52,7 +54,7 @@ impl Interpreters {
             std::fs::rename(&new, &path)?;
         }
         let folder = folder.to_owned();
-        Ok(Interpreters { folder, python, node, default_python: OnceLock::new(), found_node: OnceLock::new() })
+        Ok(Interpreters { folder, python, node, pythons: Mutex::default(), found_node: OnceLock::new() })
     }
 
     /// `LAMBDA_RUNTIME_DIR`: where our programs are.
@@ -60,23 +62,29 @@ impl Interpreters {
         &self.folder
     }
 
-    /// The Python for runtime `python3.<minor>`. The first call asks the interpreter, which takes a moment.
+    /// The Python for runtime `python3.<minor>`. The first call asks the interpreters, which takes a moment.
     pub fn python(&self, minor: u32) -> Result<Python, String> {
-        let default = self.default_python.get_or_init(|| {
-            let name = self.python.clone().unwrap_or_else(|| PathBuf::from("python3"));
-            probe(&name).ok_or_else(|| format!("no Python 3: {} does not run", name.display()))
-        });
-        let default = default.clone()?;
-        if default.minor == minor || self.python.is_some() {
-            return Ok(default);
+        // Held while asking: others want the same answer.
+        let mut known = self.pythons.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(minor).or_insert_with(|| self.find_python(minor)).clone()
+    }
+
+    fn find_python(&self, minor: u32) -> Result<Python, String> {
+        let name = self.python.clone().unwrap_or_else(|| PathBuf::from("python3"));
+        let default = probe(&name).filter(|p| p.minor > 0);
+        if let Some(default) = default.as_ref().filter(|p| p.minor == minor || self.python.is_some()) {
+            return Ok(default.clone());
         }
-        // The right version, unless it lacks the SDK that handlers expect and the default one has it.
-        match probe(Path::new(&format!("python3.{minor}"))) {
-            Some(exact) if exact.minor == minor && (exact.has_boto3 || !default.has_boto3) => Ok(exact),
-            _ => {
+        let exact = probe(Path::new(&format!("python3.{minor}"))).filter(|p| p.minor == minor);
+        match (exact, default) {
+            // The right version, unless it lacks the SDK that handlers expect and the default one has it.
+            (Some(exact), Some(default)) if exact.has_boto3 || !default.has_boto3 => Ok(exact),
+            (_, Some(default)) => {
                 warn!(wanted = minor, found = default.minor, "functions run on another minor version of Python");
                 Ok(default)
             }
+            (Some(exact), None) => Ok(exact),
+            (None, None) => Err(format!("no Python 3: {} does not run", name.display())),
         }
     }
 

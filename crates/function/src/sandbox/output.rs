@@ -131,11 +131,7 @@ impl Output {
         }
     }
 
-    fn read_some(
-        &self,
-        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
-        state: &mut State,
-    ) -> io::Result<usize> {
+    fn read_some(&self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>, state: &mut State) -> io::Result<usize> {
         let mut buffer = std::mem::take(&mut state.buffer);
         buffer.resize(READ_BYTES, 0);
         let read = read(&mut buffer);
@@ -242,7 +238,10 @@ mod tests {
     #[test]
     fn lines_become_events() {
         assert_eq!(lines(&[b"a\nb", b"c\n\nd"], 1000), ["a\n", "bc\n", "\n", "d\n"]);
-        assert_eq!(lines(&[b"[ERROR] x\x1e\n trace\x1e", b"\n end\nnext\n"], 1000), ["[ERROR] x\n trace\n end\n", "next\n"]);
+        assert_eq!(
+            lines(&[b"[ERROR] x\x1e\n trace\x1e", b"\n end\nnext\n"], 1000),
+            ["[ERROR] x\n trace\n end\n", "next\n"]
+        );
         assert_eq!(lines(&[b"\xff\n"], 1000), ["\u{fffd}\n"]);
     }
 

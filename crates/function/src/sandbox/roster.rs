@@ -9,10 +9,8 @@ use tokio::time::Instant;
 use super::deployment::{Deployment, Invocation};
 use super::worker::{Running, Work, Worker};
 
-/// A worker that has answered is taken to ask for more within this time, so that no other is started for its next.
-pub(crate) const FINISHING_GRACE: Duration = Duration::from_millis(5);
-/// A worker of a pool with more workers makes room for an invocation that has waited this long elsewhere.
-const FAIR_WAIT: Duration = Duration::from_millis(500);
+/// How long a worker may keep its place, and an invocation wait for one, before it makes room for another pool.
+const FAIR_SHARE: Duration = Duration::from_millis(500);
 /// How often a worker at work is looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
@@ -25,12 +23,14 @@ pub(crate) struct Roster {
     pools: BTreeMap<Arc<str>, Pool>,
     slots: BTreeMap<u64, Slot>,
     live: usize,
-    starting: usize,
     waiting: usize,
     live_max: usize,
+    /// In one pool: a function that is slow to start must not keep others from starting.
     starting_max: usize,
     next: u64,
     closing: bool,
+    /// [`Order::LookAgain`] is given and not yet carried out.
+    looking_again: bool,
 }
 
 struct Pool {
@@ -75,9 +75,12 @@ enum Phase {
 
 /// What has to be done because of a decision.
 pub(crate) enum Order {
-    Start { worker: u64, deployment: Arc<Deployment> },
+    Start {
+        worker: u64,
+        deployment: Arc<Deployment>,
+    },
     Stop(Arc<Worker>),
-    /// Look at the pools again after [`FINISHING_GRACE`], no longer counting on workers that have answered.
+    /// Look at the pools again after a moment, no longer counting on workers that have answered.
     LookAgain,
 }
 
@@ -124,12 +127,12 @@ impl Roster {
             pools: BTreeMap::new(),
             slots: BTreeMap::new(),
             live: 0,
-            starting: 0,
             waiting: 0,
             live_max: live_max.max(1),
             starting_max: starting_max.max(1),
             next: 0,
             closing: false,
+            looking_again: false,
         }
     }
 
@@ -137,7 +140,7 @@ impl Roster {
         self.closing
     }
 
-    /// Processes that exist or are being made.
+    /// Workers that exist, are being made, or are being cleared away.
     pub fn worker_count(&self) -> usize {
         self.slots.len()
     }
@@ -151,7 +154,6 @@ impl Roster {
         orders: &mut Vec<Order>,
     ) -> Option<u64> {
         self.deploy(deployment, orders);
-        let mut invocation = invocation;
         loop {
             let pool = self.pools.get_mut(&deployment.version_arn).expect("deployed above");
             let Some(idle) = pool.idle.pop() else { break };
@@ -159,14 +161,10 @@ impl Roster {
                 // Its connection is gone; the supervisor deals with the worker.
                 continue;
             }
-            match self.begin(idle.worker, invocation, now) {
-                Ok(work) => {
-                    // Should the connection go just now, the worker's end or the timeout tells the caller.
-                    let _ = idle.give.send(work);
-                    return None;
-                }
-                Err(back) => invocation = back,
-            }
+            let work = self.begin(idle.worker, invocation, now);
+            // Should the connection go just now, the worker's end or the timeout tells the caller.
+            let _ = idle.give.send(work);
+            return None;
         }
         let number = self.number();
         let pool = self.pools.get_mut(&deployment.version_arn).expect("deployed above");
@@ -252,14 +250,17 @@ impl Roster {
             Phase::Finishing { .. } => pool.finishing -= 1,
             Phase::Starting => {
                 pool.starting -= 1;
-                self.starting -= 1;
                 slot.init = Some(now.0 - slot.started);
             }
         }
         slot.phase = Phase::Idle { since: now.0 };
         let outdated = slot.generation != pool.deployment.generation;
-        if self.closing || outdated || self.is_needed_elsewhere(id, now.0) {
+        let elsewhere = if self.closing || outdated { None } else { self.needed_elsewhere(id, now.0) };
+        if self.closing || outdated || elsewhere.is_some() {
             self.stop(id, orders);
+            if let Some(pool) = elsewhere {
+                self.start(&pool, orders);
+            }
             self.staff(true, orders);
             return Next::Gone;
         }
@@ -267,8 +268,7 @@ impl Roster {
         let next = match self.pools.get_mut(&pool_key).expect("seen above").queue.pop_front() {
             Some(waiting) => {
                 self.waiting -= 1;
-                let Ok(work) = self.begin(id, waiting.invocation, now) else { unreachable!("the worker is idle") };
-                Next::Work(work)
+                Next::Work(self.begin(id, waiting.invocation, now))
             }
             None => {
                 let (give, wait) = oneshot::channel();
@@ -321,18 +321,23 @@ impl Roster {
         verdict
     }
 
-    /// The process is gone, or was never there.
+    /// The process has ended, or could not be made.
     pub fn ended(&mut self, id: u64, now: Instant, orders: &mut Vec<Order>) -> Left {
-        let phase = self.stop(id, &mut Vec::new());
-        let Some(slot) = self.slots.remove(&id) else { return Left::Nothing };
-        let left = match phase {
+        let Some(pool) = self.slots.get(&id).map(|s| s.pool.clone()) else { return Left::Nothing };
+        let left = match self.stop(id, &mut Vec::new()) {
             Some(Phase::Busy(running)) => Left::Running(running),
-            Some(Phase::Starting) => Left::Unstarted(self.take_oldest(&slot.pool, now)),
+            Some(Phase::Starting) => Left::Unstarted(self.take_oldest(&pool, now)),
             _ => Left::Nothing,
         };
-        self.forget_if_empty(&slot.pool);
         self.staff(true, orders);
         left
+    }
+
+    /// Nothing is left of the worker.
+    pub fn forget(&mut self, id: u64) {
+        if let Some(slot) = self.slots.remove(&id) {
+            self.forget_if_empty(&slot.pool);
+        }
     }
 
     /// The invocation that has waited longest in a pool, to be told that its worker could not start.
@@ -344,25 +349,29 @@ impl Roster {
 
     /// Starts workers for what waits, oldest first, while there is room.
     pub fn staff(&mut self, count_finishing: bool, orders: &mut Vec<Order>) {
+        self.looking_again &= count_finishing;
         if self.waiting == 0 || self.closing {
             return;
         }
-        while self.starting < self.starting_max {
-            let Some(key) = self.hungriest(count_finishing) else { break };
+        while let Some(key) = self.hungriest(count_finishing) {
             if self.live >= self.live_max && !self.evict(&key, orders) {
                 break;
             }
             self.start(&key, orders);
         }
         let counted_on = |p: &Pool| p.finishing > 0 && p.queue.len() > p.starting;
-        if count_finishing && self.pools.values().any(counted_on) {
+        if count_finishing && !self.looking_again && self.pools.values().any(counted_on) {
+            self.looking_again = true;
             orders.push(Order::LookAgain);
         }
     }
 
     /// The pool whose oldest invocation has waited longest, of those that no worker is on its way to.
     fn hungriest(&self, count_finishing: bool) -> Option<Arc<str>> {
-        let lacks = |p: &Pool| p.queue.len() > p.starting + if count_finishing { p.finishing } else { 0 };
+        let lacks = |p: &Pool| {
+            let coming = p.starting + if count_finishing { p.finishing } else { 0 };
+            p.queue.len() > coming && p.starting < self.starting_max
+        };
         let hungry = self.pools.iter().filter(|(_, p)| lacks(p));
         hungry.min_by_key(|(_, p)| p.queue.front().map(|w| w.number)).map(|(k, _)| k.clone())
     }
@@ -385,7 +394,6 @@ impl Roster {
         let pool = self.pools.get_mut(key).expect("a hungry pool exists");
         pool.starting += 1;
         pool.live += 1;
-        self.starting += 1;
         self.live += 1;
         let slot = Slot {
             pool: key.clone(),
@@ -399,24 +407,30 @@ impl Roster {
         orders.push(Order::Start { worker, deployment: pool.deployment.clone() });
     }
 
-    /// Whether this free worker should go, for all places are taken and another pool has none or waits too long.
-    fn is_needed_elsewhere(&self, id: u64, now: Instant) -> bool {
+    /// The pool that needs this free worker's place more than its own, if all places are taken.
+    ///
+    /// A worker with work of its own keeps the place for a fair share of time, so that pools that have to take turns
+    /// do not spend it on starts.
+    fn needed_elsewhere(&self, id: u64, now: Instant) -> Option<Arc<str>> {
         if self.waiting == 0 || self.live < self.live_max {
-            return false;
+            return None;
         }
-        let own_key = &self.slots[&id].pool;
-        let own = &self.pools[own_key];
-        self.pools.iter().filter(|(key, p)| *key != own_key && p.queue.len() > p.starting).any(|(_, other)| {
-            let waited = other.queue.front().is_some_and(|w| now - w.since >= FAIR_WAIT);
-            own.queue.is_empty() || other.live == 0 || (waited && other.live + 1 < own.live)
-        })
+        let slot = &self.slots[&id];
+        let own = &self.pools[&slot.pool];
+        let had_its_share = now - slot.started >= FAIR_SHARE;
+        let needs = |other: &Pool| {
+            let waited = other.queue.front().is_some_and(|w| now - w.since >= FAIR_SHARE);
+            own.queue.is_empty() || (had_its_share && waited && (other.live == 0 || other.live + 1 < own.live))
+        };
+        let hungry = self.pools.iter().filter(|(key, p)| **key != slot.pool && p.queue.len() > p.starting && needs(p));
+        hungry.min_by_key(|(_, p)| p.queue.front().map(|w| w.number)).map(|(key, _)| key.clone())
     }
 
     /// Hands the invocation to an idle worker.
-    fn begin(&mut self, id: u64, invocation: Invocation, now: (Instant, Timestamp)) -> Result<Work, Invocation> {
-        let Some(slot) = self.slots.get_mut(&id) else { return Err(invocation) };
-        let Some(worker) = &slot.worker else { return Err(invocation) };
-        let Phase::Idle { since } = slot.phase else { return Err(invocation) };
+    fn begin(&mut self, id: u64, invocation: Invocation, now: (Instant, Timestamp)) -> Work {
+        let slot = self.slots.get_mut(&id).expect("an idle worker is known");
+        let worker = slot.worker.as_ref().expect("an idle worker has been made");
+        let Phase::Idle { since } = slot.phase else { unreachable!("an idle worker is idle") };
         let timeout = worker.deployment.timeout;
         let work = Work {
             request_id: invocation.request_id.clone(),
@@ -432,7 +446,7 @@ impl Roster {
         if now.0 - since >= TICK {
             worker.attention.notify_one();
         }
-        Ok(work)
+        work
     }
 
     /// Marks a worker as stopping and returns what it was doing; `None` if it was stopping already.
@@ -444,10 +458,7 @@ impl Roster {
         let phase = std::mem::replace(&mut slot.phase, Phase::Stopping);
         let pool = self.pools.get_mut(&slot.pool).expect("a pool lives as long as its workers");
         match phase {
-            Phase::Starting => {
-                pool.starting -= 1;
-                self.starting -= 1;
-            }
+            Phase::Starting => pool.starting -= 1,
             Phase::Idle { .. } => pool.idle.retain(|i| i.worker != id),
             Phase::Finishing { .. } => pool.finishing -= 1,
             Phase::Busy(_) | Phase::Stopping => {}

@@ -114,7 +114,8 @@ async fn invocation_result(
     let bytes_max = fleet.options.response_bytes_max;
     let (body, trailers) = match read_body(request, bytes_max).await {
         Ok(read) => read,
-        Err(TooLarge) => {
+        Err(Unread::Broken) => return broken_body(),
+        Err(Unread::TooLarge) => {
             let payload = PlatformError::response_too_large(bytes_max).payload();
             if !fleet.answered(worker, request_id, payload, true) {
                 return wrong_request_id();
@@ -133,7 +134,7 @@ async fn init_error(worker: &Arc<Worker>, fleet: &Arc<Fleet>, request: Request<I
     let error_type = error_type.and_then(|v| v.to_str().ok()).map(str::to_owned);
     let failure = match read_body(request, fleet.options.response_bytes_max).await {
         Ok((body, _)) => Failure::Reported { body, error_type },
-        Err(TooLarge) => Failure::Exited(None),
+        Err(_) => Failure::Exited(None),
     };
     worker.report_init_failure(failure);
     // Runtimes exit after this; one that does not is of no use either.
@@ -141,15 +142,20 @@ async fn init_error(worker: &Arc<Worker>, fleet: &Arc<Fleet>, request: Request<I
     accepted()
 }
 
-struct TooLarge;
+/// Why there is no body.
+enum Unread {
+    TooLarge,
+    /// It broke off or is no HTTP: as if it had not been sent.
+    Broken,
+}
 
-/// Reads a body up to `bytes_max`; what breaks off counts as what arrived, for the worker's end tells the rest.
-async fn read_body(request: Request<Incoming>, bytes_max: usize) -> Result<(Bytes, Option<HeaderMap>), TooLarge> {
+/// Reads a body up to `bytes_max`.
+async fn read_body(request: Request<Incoming>, bytes_max: usize) -> Result<(Bytes, Option<HeaderMap>), Unread> {
     let mut body = request.into_body();
     let (mut first, mut rest, mut seen) = (Bytes::new(), BytesMut::new(), 0);
     let mut trailers = None;
-    while let Some(Ok(frame)) = body.frame().await {
-        let frame = match frame.into_data() {
+    while let Some(frame) = body.frame().await {
+        let frame = match frame.map_err(|_| Unread::Broken)?.into_data() {
             Ok(data) => data,
             Err(other) => {
                 trailers = other.into_trailers().ok();
@@ -172,7 +178,7 @@ async fn read_body(request: Request<Incoming>, bytes_max: usize) -> Result<(Byte
         }
     }
     match seen {
-        _ if seen > bytes_max => Err(TooLarge),
+        _ if seen > bytes_max => Err(Unread::TooLarge),
         _ if rest.is_empty() => Ok((first, trailers)),
         _ => Ok((rest.freeze(), trailers)),
     }
@@ -182,12 +188,17 @@ fn accepted() -> Answer {
     json(StatusCode::ACCEPTED, Bytes::from_static(br#"{"status":"OK"}"#))
 }
 
+fn broken_body() -> Answer {
+    error(StatusCode::BAD_REQUEST, "InvalidRequest", "The body of the request could not be read")
+}
+
 fn wrong_request_id() -> Answer {
     error(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID")
 }
 
 fn wrong_state(from: &str, to: &str) -> Answer {
-    let why = format!("State transition from {from} to {to} failed for runtime. Error: State transition is not allowed");
+    let why =
+        format!("State transition from {from} to {to} failed for runtime. Error: State transition is not allowed");
     error(StatusCode::FORBIDDEN, "InvalidStateTransition", &why)
 }
 

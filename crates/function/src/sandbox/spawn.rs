@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 
 use super::deployment::{Deployment, Runtime};
 use super::interpreters::{Interpreters, is_executable};
+use super::memory::kill_by_environment;
 use super::report::{Failure, LogFormat};
 use super::worker::Worker;
 use crate::package::{Hold, Packages};
@@ -60,7 +61,8 @@ impl Launcher {
         let folder = options.data_dir.join("runtime");
         let interpreters = Interpreters::install(&folder, options.python.clone(), options.node.clone())?;
         let folders = options.data_dir.join("workers");
-        // Of workers that an earlier server had when it was killed.
+        // What an earlier server left when it was killed: folders, and processes that its guard could not find.
+        kill_by_environment(&format!("LAMBDA_RUNTIME_DIR={}", folder.display()));
         if folders.exists() {
             std::fs::remove_dir_all(&folders)?;
         }

@@ -13,9 +13,9 @@ use super::memory::kill_by_environment;
 use super::output::{LogStream, Output};
 use super::report::Failure;
 use super::roster::{Left, TICK, Verdict};
+use super::runtime_api;
 use super::spawn::Process;
 use super::worker::Worker;
-use super::runtime_api;
 
 /// Makes a worker, watches over it, and clears up when it has ended.
 pub(super) async fn run(fleet: Arc<Fleet>, id: u64, deployment: Arc<Deployment>) {
@@ -27,7 +27,7 @@ pub(super) async fn run(fleet: Arc<Fleet>, id: u64, deployment: Arc<Deployment>)
             let mut orders = Vec::new();
             drop(fleet.roster().ended(id, Instant::now(), &mut orders));
             fleet.carry_out(orders);
-            fleet.process_ended();
+            fleet.worker_gone(id);
             return;
         }
     };
@@ -37,7 +37,7 @@ pub(super) async fn run(fleet: Arc<Fleet>, id: u64, deployment: Arc<Deployment>)
         Ok(process) => live(&fleet, &worker, listener, process).await,
         Err(failure) => tell_end(&fleet, &worker, &failure),
     }
-    fleet.process_ended();
+    fleet.worker_gone(id);
 }
 
 async fn prepare(

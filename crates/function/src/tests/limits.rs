@@ -10,7 +10,7 @@ fn is_alive(pid: &Value) -> bool {
     stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
 }
 
-async fn gone(pid: &Value) {
+pub async fn gone(pid: &Value) {
     until(async {
         while is_alive(pid) {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -19,7 +19,7 @@ async fn gone(pid: &Value) {
     .await;
 }
 
-const CHILDREN: &str = "
+pub const CHILDREN: &str = "
 import os, subprocess, time
 def handler(event, context):
     own = subprocess.Popen(['sleep', '600'])
@@ -148,7 +148,10 @@ async fn reservations_are_exact() {
     let gate = tempfile::tempdir().unwrap();
     world.python("f", GATE).await;
     world.python("g", ECHO).await;
-    world.call("PutFunctionConcurrency", json!({"FunctionName": "f", "ReservedConcurrentExecutions": 2})).await.unwrap();
+    world
+        .call("PutFunctionConcurrency", json!({"FunctionName": "f", "ReservedConcurrentExecutions": 2}))
+        .await
+        .unwrap();
     let mut running = Vec::new();
     for name in ["a", "b"] {
         let request = world.request("f", &json!({"dir": gate.path(), "name": name}));
@@ -166,7 +169,10 @@ async fn reservations_are_exact() {
     }
     let request = json!({"dir": gate.path(), "name": "c"});
     assert_eq!(world.invoke("f", &request).await, (None, json!("c")), "the place is free when the answer is there");
-    world.call("PutFunctionConcurrency", json!({"FunctionName": "f", "ReservedConcurrentExecutions": 0})).await.unwrap();
+    world
+        .call("PutFunctionConcurrency", json!({"FunctionName": "f", "ReservedConcurrentExecutions": 0}))
+        .await
+        .unwrap();
     assert!(world.try_invoke(world.request("f", &request)).await.is_err());
 }
 
@@ -199,7 +205,7 @@ async fn who_waits_too_long_is_throttled() {
     world.python("f", GATE).await;
     // The start may take longer than the wait; it goes on all the same.
     let payload = json!({"dir": gate.path(), "name": "a"});
-    let first = until(async {
+    let (first,) = until(async {
         loop {
             let request = world.request("f", &payload);
             let functions = world.functions.clone();
@@ -209,7 +215,7 @@ async fn who_waits_too_long_is_throttled() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             if file.exists() {
-                return job;
+                return (job,);
             }
         }
     })

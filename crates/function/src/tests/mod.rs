@@ -2,6 +2,7 @@
 
 mod api;
 mod asynchronous;
+mod crash;
 mod limits;
 mod node;
 mod provided;

@@ -45,11 +45,17 @@ exports.handler = (event, context, callback) => {
     let (_, answer) = world.invoke("f", &json!({"do": "promise"})).await;
     assert_eq!(answer, json!(["f", "512", true, "AWS_Lambda_nodejs20.x"]));
     let (error, answer) = world.invoke("f", &json!({"do": "fail"})).await;
-    assert_eq!((error, &answer["errorType"], &answer["errorMessage"]), (Some("Unhandled"), &json!("TypeError"), &json!("bad")));
+    assert_eq!(
+        (error, &answer["errorType"], &answer["errorMessage"]),
+        (Some("Unhandled"), &json!("TypeError"), &json!("bad"))
+    );
     assert_eq!(answer["trace"][0], "TypeError: bad");
     assert!(answer["trace"][1].as_str().unwrap().contains("(/var/task/index.js:"), "{answer}");
     let logged = world.logs.line_with("ERROR\tInvoke Error").await;
-    assert!(logged.contains("\tERROR\tInvoke Error \t{\"errorType\":\"TypeError\",\"errorMessage\":\"bad\""), "{logged}");
+    assert!(
+        logged.contains("\tERROR\tInvoke Error \t{\"errorType\":\"TypeError\",\"errorMessage\":\"bad\""),
+        "{logged}"
+    );
     let (_, answer) = world.invoke("f", &json!({"do": "string"})).await;
     assert_eq!(answer, json!({"errorType": "string", "errorMessage": "only text", "trace": []}));
     let (_, answer) = world.invoke("f", &json!({"do": "throw"})).await;
@@ -102,7 +108,10 @@ export const nested = { deep: { handler: async () => 7 } };
     let (_, answer) = invoke("h", "broken.handler").await;
     assert_eq!(answer["errorType"], "Runtime.UserCodeSyntaxError");
     let (_, answer) = invoke("i", "index.absent").await;
-    assert_eq!((&answer["errorType"], &answer["errorMessage"]), (&json!("Runtime.HandlerNotFound"), &json!("index.absent is undefined or not exported")));
+    assert_eq!(
+        (&answer["errorType"], &answer["errorMessage"]),
+        (&json!("Runtime.HandlerNotFound"), &json!("index.absent is undefined or not exported"))
+    );
     let (_, answer) = invoke("j", "../index.handler").await;
     assert_eq!(answer["errorType"], "Runtime.MalformedHandlerName");
 }

@@ -27,7 +27,7 @@ while True:
     elif do == "not-json":
         call("POST", response, b"Echoing request: '" + body + b"'")
     elif do == "chunks":
-        call("POST", response, iter([b'["a",', b'"b"]']), {"Transfer-Encoding": "chunked"})
+        call("POST", response, iter([b'["a",', b'"b"]']))
     elif do == "wrong-id":
         answer, text = call("POST", "invocation/other/response", b"1")
         call("POST", response, b'[%d, %s]' % (answer.status, text))
@@ -37,7 +37,7 @@ while True:
     elif do == "two-answers":
         call("POST", response, b"1")
         answer, text = call("POST", response, b"2")
-        print("second", answer.status)
+        print("second", answer.status, flush=True)
     elif do == "error":
         call("POST", "invocation/%s/error" % request_id, b'{"errorMessage":"m","errorType":"T"}')
     elif do == "exit":
@@ -98,7 +98,11 @@ async fn workers_that_end() {
 
     create(&world, "init-exit", "init-exit").await;
     let (response, log) = world.invoke_with_log("init-exit", &json!({})).await;
-    assert!(response.payload.ends_with(b"Error: Runtime exited with error: exit status 3\"}"), "{:?}", response.payload);
+    assert!(
+        response.payload.ends_with(b"Error: Runtime exited with error: exit status 3\"}"),
+        "{:?}",
+        response.payload
+    );
     assert!(log.contains("START RequestId"), "{log}");
     world.logs.line_with("about to go").await;
     create(&world, "init-error", "init-error").await;

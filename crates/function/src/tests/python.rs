@@ -66,7 +66,10 @@ def numbers(context):
     world.python("f", code).await;
     let (error, answer) = world.invoke("f", &json!({"do": "fail"})).await;
     assert_eq!(error, Some("Unhandled"));
-    assert_eq!((&answer["errorMessage"], &answer["errorType"]), (&json!("Some exception was raised."), &json!("ValueError")));
+    assert_eq!(
+        (&answer["errorMessage"], &answer["errorType"]),
+        (&json!("Some exception was raised."), &json!("ValueError"))
+    );
     assert_eq!(
         answer["stackTrace"],
         json!([
@@ -95,14 +98,38 @@ def numbers(context):
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handlers_that_cannot_be_loaded() {
     let world = World::new().await;
-    let files = [("handler.py", 0o644, ECHO), ("broken.py", 0o644, "def x(:\n"), ("needs.py", 0o644, "import missing_module\n")];
+    let files = [
+        ("handler.py", 0o644, ECHO),
+        ("broken.py", 0o644, "def x(:\n"),
+        ("needs.py", 0o644, "import missing_module\n"),
+    ];
     for (name, handler, kind, message) in [
-        ("a", "nowhere.handler", "Runtime.ImportModuleError", "Unable to import module 'nowhere': No module named 'nowhere'"),
-        ("b", "needs.handler", "Runtime.ImportModuleError", "Unable to import module 'needs': No module named 'missing_module'"),
+        (
+            "a",
+            "nowhere.handler",
+            "Runtime.ImportModuleError",
+            "Unable to import module 'nowhere': No module named 'nowhere'",
+        ),
+        (
+            "b",
+            "needs.handler",
+            "Runtime.ImportModuleError",
+            "Unable to import module 'needs': No module named 'missing_module'",
+        ),
         ("c", "handler.other", "Runtime.HandlerNotFound", "Handler 'other' missing on module 'handler'"),
-        ("d", "handler", "Runtime.MalformedHandlerName", "Bad handler 'handler': not enough values to unpack (expected 2, got 1)"),
+        (
+            "d",
+            "handler",
+            "Runtime.MalformedHandlerName",
+            "Bad handler 'handler': not enough values to unpack (expected 2, got 1)",
+        ),
         ("e", "sys.exit", "Runtime.BuiltInModuleConflict", "Cannot use built-in module sys as a handler module"),
-        ("f", "broken.x", "Runtime.UserCodeSyntaxError", "Syntax error in module 'broken': invalid syntax (broken.py, line 1)"),
+        (
+            "f",
+            "broken.x",
+            "Runtime.UserCodeSyntaxError",
+            "Syntax error in module 'broken': invalid syntax (broken.py, line 1)",
+        ),
     ] {
         world.create(name, "python3.12", handler, &files, json!({})).await;
         let (error, answer) = world.invoke(name, &json!({})).await;
@@ -128,9 +155,17 @@ def handler(event, context):
         'group': os.getpgrp() == os.getpid(),
     }
 ";
-    world.create("f", "python3.12", "handler.handler", &[("handler.py", 0o644, code)], json!({
-        "Environment": {"Variables": {"JOBS_TABLE": "jobs", "LANG": "C.UTF-8"}},
-    })).await;
+    world
+        .create(
+            "f",
+            "python3.12",
+            "handler.handler",
+            &[("handler.py", 0o644, code)],
+            json!({
+                "Environment": {"Variables": {"JOBS_TABLE": "jobs", "LANG": "C.UTF-8"}},
+            }),
+        )
+        .await;
     let mut request = InvokeRequest { qualifier: Some("$LATEST".to_owned()), ..world.request("f", &json!({})) };
     request.client_context = Some("eyJjdXN0b20iOiB7ImEiOiAiw6kifX0=".to_owned());
     request.request_id = Some("8f5e1a6e-0000-4000-8000-000000000001".into());
@@ -175,13 +210,24 @@ def handler(event, context):
     logging.getLogger().info('fine', extra={'job': 7})
     return 1
 ";
-    world.create("f", "python3.12", "handler.handler", &[("handler.py", 0o644, code)], json!({
-        "LoggingConfig": {"LogFormat": "JSON", "LogGroup": "/own/group"},
-    })).await;
+    world
+        .create(
+            "f",
+            "python3.12",
+            "handler.handler",
+            &[("handler.py", 0o644, code)],
+            json!({
+                "LoggingConfig": {"LogFormat": "JSON", "LogGroup": "/own/group"},
+            }),
+        )
+        .await;
     let (_, log) = world.invoke_with_log("f", &json!({})).await;
     let lines: Vec<Value> = log.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!(lines[0]["type"], "platform.start");
-    assert_eq!((&lines[1]["message"], &lines[1]["level"], &lines[1]["job"]), (&json!("fine"), &json!("INFO"), &json!(7)));
+    assert_eq!(
+        (&lines[1]["message"], &lines[1]["level"], &lines[1]["job"]),
+        (&json!("fine"), &json!("INFO"), &json!(7))
+    );
     assert_eq!((&lines[2]["type"], &lines[3]["type"]), (&json!("platform.runtimeDone"), &json!("platform.report")));
     assert!(world.logs.events.lock().unwrap().iter().all(|(group, _, _)| group == "/own/group"));
 }

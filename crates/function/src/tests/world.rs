@@ -25,7 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct World {
     pub dir: Arc<tempfile::TempDir>,
     pub store: Arc<dyn Store>,
-    pub clock: Arc<dyn Clock>,
     pub logs: Arc<Logs>,
     pub functions: Arc<Functions>,
     pub registry: Registry,
@@ -86,7 +85,9 @@ impl PackageSource for Bucket {
         _: Option<&'a str>,
     ) -> Pin<Box<dyn Future<Output = Result<Bytes, Fault>> + Send + 'a>> {
         let found = (bucket == "code" && key == "echo.zip").then(|| zip(&[("handler.py", 0o644, ECHO)]).into());
-        Box::pin(async move { found.ok_or_else(|| Fault::with_status(404, "NoSuchKey", "The specified key does not exist.")) })
+        Box::pin(async move {
+            found.ok_or_else(|| Fault::with_status(404, "NoSuchKey", "The specified key does not exist."))
+        })
     }
 }
 
@@ -107,7 +108,13 @@ impl World {
     }
 
     pub async fn with(change: impl FnOnce(&mut Options)) -> World {
-        World::on(Arc::new(MemoryStore::new()), Arc::new(SystemClock::new()), Arc::new(tempfile::tempdir().unwrap()), change).await
+        World::on(
+            Arc::new(MemoryStore::new()),
+            Arc::new(SystemClock::new()),
+            Arc::new(tempfile::tempdir().unwrap()),
+            change,
+        )
+        .await
     }
 
     pub async fn with_clock(clock: Arc<ManualClock>, change: impl FnOnce(&mut Options)) -> World {
@@ -122,10 +129,12 @@ impl World {
     ) -> World {
         let logs = Arc::new(Logs::default());
         let mut options = Options::new(dir.path());
+        // So that the number of workers does not depend on how busy the machine is.
+        options.worker_finishing_grace_ms = 20_000;
         change(&mut options);
         let ports = Ports {
             store: store.clone(),
-            clock: clock.clone(),
+            clock,
             entropy: Arc::new(Entropy::from_os()),
             logs: logs.clone(),
             packages: Arc::new(Bucket),
@@ -134,7 +143,7 @@ impl World {
         let functions = Functions::start(options, ports).await.unwrap();
         let mut registry = Registry::new();
         registry.add(functions.service());
-        World { dir, store, clock, logs, functions, registry }
+        World { dir, store, logs, functions, registry }
     }
 
     pub async fn call(&self, operation: &str, input: Value) -> Result<Value, Fault> {
