@@ -29,6 +29,7 @@ const MODELS: &[(&str, &str)] = &[
     ("sqs", include_str!("../models/sqs.json")),
     ("ssm", include_str!("../models/ssm.json")),
     ("states", include_str!("../models/states.json")),
+    ("stepwell", include_str!("../models/stepwell.json")),
     ("sts", include_str!("../models/sts.json")),
     ("tagging", include_str!("../models/tagging.json")),
 ];

@@ -4,6 +4,8 @@
 
 mod client;
 mod config;
+mod deploy;
+mod deployments;
 mod logs;
 mod progress;
 mod run;
@@ -39,6 +41,8 @@ enum Command {
     Run(run::Arguments),
     /// Serves the AWS APIs
     Serve(serve::Arguments),
+    /// Deploys a template, with its local code, to a running server
+    Deploy(deploy::Arguments),
     /// Checks state machine definitions
     Validate(validate::Arguments),
     /// Prints the events of a log group
@@ -58,6 +62,7 @@ fn main() {
     });
     let result = match cli.command {
         Command::Validate(arguments) => validate::run(&arguments, cli.json),
+        Command::Deploy(arguments) => runtime.block_on(deploy::run(arguments, cli.json)),
         Command::Logs(arguments) => runtime.block_on(logs::run(arguments, cli.json)),
         Command::Serve(arguments) => runtime.block_on(serve::run(arguments, cli.json)),
         Command::Run(arguments) => runtime.block_on(run::run(arguments, cli.json)),

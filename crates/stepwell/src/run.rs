@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::{Config, ServerFlags};
+use crate::deploy::parse_parameters;
 use crate::progress::Progress;
 use crate::server::{Server, Usage};
 
@@ -85,11 +86,7 @@ pub async fn run(arguments: Arguments, as_json: bool) -> Result<i32> {
     let input = arguments.input.clone().unwrap_or_else(|| arguments.dir.join(&manifest.input));
     let jobs = read_jobs(&input, &manifest.executions)?;
     let mut parameters = manifest.parameters.clone();
-    for parameter in &arguments.parameters {
-        let (name, value) =
-            parameter.split_once('=').ok_or_else(|| Usage(format!("--parameter {parameter}: expected NAME=VALUE")))?;
-        parameters.insert(name.to_owned(), value.to_owned());
-    }
+    parameters.extend(parse_parameters(&arguments.parameters)?);
     let mut progress = Progress::new(as_json);
     // Without --data nothing is left behind.
     let temporary = tempfile::tempdir().context("make a temporary folder")?;

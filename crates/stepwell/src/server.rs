@@ -9,9 +9,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use base::{Clock, Entropy, Scope, SystemClock, Timestamp};
 use bytes::Bytes;
+use deploy::Deployer;
 use engine::{Engine, Mappings};
 use function::{Functions, OpenCredentials, Ports};
 use gateway::{Credential, Gateway, GatewayOptions};
+use identity::Identity;
 use queue::Queues;
 use serde_json::Value;
 use service::{Call, Fault, Registry};
@@ -22,8 +24,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
+use crate::deployments::{Deployments, is_users};
 use crate::progress::Progress;
-use crate::wiring::{EngineInvoker, GatewayInvoker, MappedQueues};
+use crate::wiring::{EngineInvoker, GatewayInvoker, MappedQueues, Sessions};
 
 /// A mistake of the user's: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,7 @@ pub struct Server {
     registry: Registry,
     entropy: Arc<Entropy>,
     functions: Arc<Functions>,
+    deployments: Deployments,
     shutdown: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), gateway::GatewayError>>,
 }
@@ -79,21 +83,31 @@ impl Server {
         let mut lambda = functions.service();
         mappings.register(&mut lambda);
         registry.add(lambda);
+        let identity = Identity::start(store.clone(), clock.clone(), entropy.clone()).await?;
+        identity.services().into_iter().for_each(|service| registry.add(service));
+        let deployer = Deployer::new(deploy::Options::default(), store.clone(), clock.clone(), entropy.clone());
+        registry.add(deployer.service());
+        let deployments = Deployments::new(deployer.clone(), config.data.join("builds"));
+        if config.listen.ip().is_loopback() {
+            registry.add(deployments.service());
+        }
 
         let gateway = Gateway::new(registry.clone(), clock, entropy.clone(), options)?
-            .mount_invoke(Arc::new(GatewayInvoker(functions.clone())));
+            .mount_invoke(Arc::new(GatewayInvoker(functions.clone())))
+            .with_identities(Arc::new(Sessions(identity)));
         let listener = gateway.listen().await?;
         let address = listener.local_addr().context("read the address")?;
         let endpoint = format!("http://{address}");
         functions.set_endpoint(&endpoint);
         functions.set_registry(registry.clone());
         engine.run(registry.clone(), &endpoint).await?;
+        deployer.start(registry.clone())?;
         let (shutdown, stopped) = oneshot::channel();
         let serving = tokio::spawn(gateway.serve(listener, async move {
             // A sender that is gone means the same.
             let _ = stopped.await;
         }));
-        Ok(Server { address, registry, entropy, functions, shutdown, serving })
+        Ok(Server { address, registry, entropy, functions, deployments, shutdown, serving })
     }
 
     pub fn endpoint(&self) -> String {
@@ -102,20 +116,38 @@ impl Server {
 
     /// Calls an operation in the default account and region.
     pub async fn call(&self, service: &str, operation: &str, input: Value) -> Result<Value, Fault> {
+        self.registry.call_value(service, operation, self.as_root(), input).await
+    }
+
+    fn as_root(&self) -> Call {
         let mut call = Call::internal(Scope::default(), self.entropy.uuid(), "arn:aws:iam::000000000000:root");
         call.endpoint = self.endpoint().into();
-        self.registry.call_value(service, operation, call, input).await
+        call
     }
 
     /// Deploys a template of this machine; returns the stack's outputs.
     pub async fn deploy(
         &self,
-        _template: &Path,
-        _stack: &str,
-        _parameters: &BTreeMap<String, String>,
-        _progress: &mut Progress,
+        template: &Path,
+        stack: &str,
+        parameters: &BTreeMap<String, String>,
+        progress: &mut Progress,
     ) -> Result<BTreeMap<String, String>> {
-        anyhow::bail!("not wired")
+        let progress = std::sync::Mutex::new(progress);
+        let on_line = |line: String| {
+            let mut progress = progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            // Failures stay on the screen, the rest is how far things are.
+            if line.contains("_FAILED ") || line.starts_with("notice") {
+                progress.line(&line);
+            } else {
+                progress.status(&line);
+            }
+        };
+        match self.deployments.deploy(&self.as_root(), template, stack, parameters, on_line).await {
+            Ok(outcome) => Ok(outcome.outputs),
+            Err(error) if is_users(&error) => Err(Usage(error.to_string()).into()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Lets running calls end, stops workers, and returns. What executions were doing goes on at the next start.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Scope, Timestamp};
 use engine::{Invocation, InvokeFuture, Invoked, Invoker, ReceivedMessage, SourceQueue};
 use function::{Functions, InvocationType, InvokeRequest, LogType};
+use identity::Identity;
 use queue::{QueueName, Queues, Received, VisibilityChange};
 use serde_json::{Value, json};
 use service::{Call, Fault};
@@ -117,6 +117,23 @@ impl SourceQueue for MappedQueues {
             let changes: Vec<_> = receipt_handles.into_iter().map(change).collect();
             queues.change_visibility_batch(&arn, &changes).await.map(drop)
         })
+    }
+}
+
+/// Temporary credentials as the gateway looks them up.
+pub struct Sessions(pub Identity);
+
+impl gateway::Identities for Sessions {
+    fn find(&self, access_key_id: &str) -> Result<Option<gateway::Credential>, Fault> {
+        let session = self.0.session(access_key_id).map_err(|e| Fault::internal(e.to_string()))?;
+        Ok(session.map(|s| gateway::Credential {
+            access_key_id: s.access_key_id,
+            secret_access_key: s.secret_access_key,
+            session_token: Some(s.session_token),
+            account: s.account,
+            principal: s.principal,
+            expires: Some(s.expires),
+        }))
     }
 }
 
