@@ -19,6 +19,8 @@ mod api;
 pub mod build;
 mod engine;
 mod local;
+#[cfg(test)]
+mod local_tests;
 pub mod provider;
 pub mod sam;
 pub mod template;

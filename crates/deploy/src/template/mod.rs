@@ -13,7 +13,7 @@ mod parameters;
 mod references;
 mod sub;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod yaml;
 
 pub use check::check;
