@@ -279,7 +279,8 @@ README = """# Wire models
 
 Written by `tools/generate_models.py` from the service models of botocore {version} (Apache-2.0, Amazon.com); do not edit.
 One file a service, named by its id in the operation registry: how its requests are recognised and, for the Query and
-REST-JSON protocols, where each member travels. `src/model.rs` reads them.
+REST-JSON protocols, where each member travels. `src/model.rs` reads them. `stepwell.json`, for the calls of our own
+command line, is written by hand.
 """
 
 if __name__ == "__main__":
