@@ -151,7 +151,7 @@ impl Fleet {
                     tokio::spawn(async move {
                         tokio::time::sleep(grace).await;
                         let mut orders = Vec::new();
-                        fleet.roster().staff(false, &mut orders);
+                        fleet.roster().look_again(Instant::now(), grace, &mut orders);
                         fleet.carry_out(orders);
                     });
                 }
@@ -178,7 +178,7 @@ impl Fleet {
 
     /// A worker answers. False if it has no such invocation.
     pub(super) fn answered(&self, worker: &Worker, request_id: &str, payload: Bytes, failed: bool) -> bool {
-        let Some(running) = self.roster().answered(worker.id, request_id) else { return false };
+        let Some(running) = self.roster().answered(worker.id, request_id, Instant::now()) else { return false };
         self.finish(worker, *running, End { payload, failed, line: None, kind: EndKind::Answered });
         true
     }

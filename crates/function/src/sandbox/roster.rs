@@ -39,6 +39,8 @@ struct Pool {
     idle: Vec<Idle>,
     starting: usize,
     finishing: usize,
+    /// Those of `finishing` that have taken too long to be counted on.
+    lingering: usize,
     live: usize,
 }
 
@@ -69,7 +71,7 @@ enum Phase {
     Starting,
     Idle { since: Instant },
     Busy(Box<Running>),
-    Finishing { deadline: Instant },
+    Finishing { since: Instant, deadline: Instant, lingering: bool },
     Stopping,
 }
 
@@ -80,7 +82,7 @@ pub(crate) enum Order {
         deployment: Arc<Deployment>,
     },
     Stop(Arc<Worker>),
-    /// Look at the pools again after a moment, no longer counting on workers that have answered.
+    /// Call [`Roster::look_again`] after a moment.
     LookAgain,
 }
 
@@ -170,7 +172,7 @@ impl Roster {
         let pool = self.pools.get_mut(&deployment.version_arn).expect("deployed above");
         pool.queue.push_back(Waiting { number, since: now.0, invocation });
         self.waiting += 1;
-        self.staff(true, orders);
+        self.staff(orders);
         Some(number)
     }
 
@@ -190,6 +192,7 @@ impl Roster {
             idle: Vec::new(),
             starting: 0,
             finishing: 0,
+            lingering: 0,
             live: 0,
         });
         if pool.deployment.generation >= deployment.generation {
@@ -247,7 +250,10 @@ impl Roster {
             Phase::Stopping => return Next::Gone,
             Phase::Busy(_) => return Next::Busy,
             Phase::Idle { .. } => pool.idle.retain(|i| i.worker != id),
-            Phase::Finishing { .. } => pool.finishing -= 1,
+            Phase::Finishing { lingering, .. } => {
+                pool.finishing -= 1;
+                pool.lingering -= usize::from(lingering);
+            }
             Phase::Starting => {
                 pool.starting -= 1;
                 slot.init = Some(now.0 - slot.started);
@@ -261,7 +267,7 @@ impl Roster {
             if let Some(pool) = elsewhere {
                 self.start(&pool, orders);
             }
-            self.staff(true, orders);
+            self.staff(orders);
             return Next::Gone;
         }
         let pool_key = self.slots[&id].pool.clone();
@@ -278,18 +284,20 @@ impl Roster {
                 Next::Wait(wait)
             }
         };
-        self.staff(true, orders);
+        self.staff(orders);
         next
     }
 
     /// A worker has answered `request_id`: takes the invocation from it.
-    pub fn answered(&mut self, id: u64, request_id: &str) -> Option<Box<Running>> {
+    pub fn answered(&mut self, id: u64, request_id: &str, now: Instant) -> Option<Box<Running>> {
         let slot = self.slots.get_mut(&id)?;
         let deadline = match &slot.phase {
             Phase::Busy(running) if *running.invocation.request_id == *request_id => running.deadline,
             _ => return None,
         };
-        let Phase::Busy(running) = std::mem::replace(&mut slot.phase, Phase::Finishing { deadline }) else {
+        let Phase::Busy(running) =
+            std::mem::replace(&mut slot.phase, Phase::Finishing { since: now, deadline, lingering: false })
+        else {
             unreachable!("matched above")
         };
         self.pools.get_mut(&slot.pool).expect("a pool lives as long as its workers").finishing += 1;
@@ -306,7 +314,7 @@ impl Roster {
             Phase::Idle { since } if now - *since < TICK => (*since + patience.idle.min(TICK), true),
             Phase::Idle { since } => (*since + patience.idle, false),
             Phase::Busy(running) => (running.deadline, true),
-            Phase::Finishing { deadline } => (*deadline, true),
+            Phase::Finishing { deadline, .. } => (*deadline, true),
         };
         if at > now {
             return Verdict::Until { at, working };
@@ -317,7 +325,7 @@ impl Roster {
             Some(Phase::Starting) => Verdict::InitTimedOut(self.take_oldest(&pool, now)),
             _ => Verdict::Kill,
         };
-        self.staff(true, orders);
+        self.staff(orders);
         verdict
     }
 
@@ -329,7 +337,7 @@ impl Roster {
             Some(Phase::Starting) => Left::Unstarted(self.take_oldest(&pool, now)),
             _ => Left::Nothing,
         };
-        self.staff(true, orders);
+        self.staff(orders);
         left
     }
 
@@ -347,29 +355,42 @@ impl Roster {
         Some(Box::new(Running { invocation: waiting.invocation, started: now, deadline: now, init: None }))
     }
 
+    /// Workers that have answered longer than `grace` ago are no longer counted on: others are started instead.
+    pub fn look_again(&mut self, now: Instant, grace: Duration, orders: &mut Vec<Order>) {
+        self.looking_again = false;
+        for slot in self.slots.values_mut() {
+            if let Phase::Finishing { since, lingering: lingering @ false, .. } = &mut slot.phase
+                && now - *since >= grace
+            {
+                *lingering = true;
+                self.pools.get_mut(&slot.pool).expect("a pool lives as long as its workers").lingering += 1;
+            }
+        }
+        self.staff(orders);
+    }
+
     /// Starts workers for what waits, oldest first, while there is room.
-    pub fn staff(&mut self, count_finishing: bool, orders: &mut Vec<Order>) {
-        self.looking_again &= count_finishing;
+    fn staff(&mut self, orders: &mut Vec<Order>) {
         if self.waiting == 0 || self.closing {
             return;
         }
-        while let Some(key) = self.hungriest(count_finishing) {
+        while let Some(key) = self.hungriest() {
             if self.live >= self.live_max && !self.evict(&key, orders) {
                 break;
             }
             self.start(&key, orders);
         }
-        let counted_on = |p: &Pool| p.finishing > 0 && p.queue.len() > p.starting;
-        if count_finishing && !self.looking_again && self.pools.values().any(counted_on) {
+        let counted_on = |p: &Pool| p.finishing > p.lingering && p.queue.len() > p.starting;
+        if !self.looking_again && self.pools.values().any(counted_on) {
             self.looking_again = true;
             orders.push(Order::LookAgain);
         }
     }
 
     /// The pool whose oldest invocation has waited longest, of those that no worker is on its way to.
-    fn hungriest(&self, count_finishing: bool) -> Option<Arc<str>> {
+    fn hungriest(&self) -> Option<Arc<str>> {
         let lacks = |p: &Pool| {
-            let coming = p.starting + if count_finishing { p.finishing } else { 0 };
+            let coming = p.starting + p.finishing - p.lingering;
             p.queue.len() > coming && p.starting < self.starting_max
         };
         let hungry = self.pools.iter().filter(|(_, p)| lacks(p));
@@ -460,7 +481,10 @@ impl Roster {
         match phase {
             Phase::Starting => pool.starting -= 1,
             Phase::Idle { .. } => pool.idle.retain(|i| i.worker != id),
-            Phase::Finishing { .. } => pool.finishing -= 1,
+            Phase::Finishing { lingering, .. } => {
+                pool.finishing -= 1;
+                pool.lingering -= usize::from(lingering);
+            }
             Phase::Busy(_) | Phase::Stopping => {}
         }
         pool.live -= 1;

@@ -231,3 +231,28 @@ def handler(event, context):
     assert_eq!((&lines[2]["type"], &lines[3]["type"]), (&json!("platform.runtimeDone"), &json!("platform.report")));
     assert!(world.logs.events.lock().unwrap().iter().all(|(group, _, _)| group == "/own/group"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sdk_finds_our_services() {
+    let world = World::new().await;
+    world.functions.set_endpoint("http://127.0.0.1:4999");
+    let code = "
+def handler(event, context):
+    try:
+        import boto3
+    except ImportError:
+        return None
+    session = boto3.Session()
+    client = session.client('sqs')
+    return [client.meta.endpoint_url, client.meta.region_name, session.get_credentials().access_key]
+";
+    let files = [("handler.py", 0o644, code)];
+    world.create("f", "python3.12", "handler.handler", &files, json!({"MemorySize": 256})).await;
+    let (error, answer) = world.invoke("f", &json!({})).await;
+    assert_eq!(error, None, "{answer}");
+    if answer.is_null() {
+        println!("skipped: the machine's Python has no boto3");
+    } else {
+        assert_eq!(answer, json!(["http://127.0.0.1:4999", "us-east-1", "test"]));
+    }
+}
