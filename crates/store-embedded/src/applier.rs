@@ -36,6 +36,8 @@ struct State {
     stop_compacting: bool,
     /// Why the index cannot be written.
     failing: Option<String>,
+    /// Why its tables cannot be merged.
+    merge_failing: Option<String>,
 }
 
 impl Background {
@@ -50,6 +52,10 @@ impl Background {
 
     pub(crate) fn stop(&self, stop: Stop) {
         self.change(|s| s.stop = stop);
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.lock().stop == Stop::Abandon
     }
 
     pub(crate) fn stop_compacting(&self) {
@@ -76,7 +82,7 @@ impl Shared {
         }
     }
 
-    /// Blocks while the overlay is full. Gives up, and says why, when the store closes and the index cannot be written.
+    /// Blocks while the overlay is full. Gives up, and says why, when it will not get emptier by waiting.
     pub(crate) fn wait_for_room(&self) -> Result<(), String> {
         if self.overlay.bytes() < self.options.overlay_bytes_max {
             return Ok(());
@@ -85,12 +91,13 @@ impl Shared {
         self.apply_now();
         let mut state = self.background.lock();
         while self.overlay.bytes() >= self.options.overlay_bytes_max {
-            let (closed, failing) = (self.queue.is_closed(), state.failing.clone());
-            if let (true, Some(why)) = (closed, failing) {
-                return Err(format!("the store has stopped; the index could not be written: {why}"));
+            if let Some(why) = state.failing.as_ref().or(state.merge_failing.as_ref()) {
+                return Err(format!("memory is full and the index cannot be written: {why}"));
             }
-            // A timeout, because closing the queue does not come through here.
-            state = self.background.wait_timeout(state, RETRY_DELAY_MIN);
+            if state.stop != Stop::No {
+                return Err("the store has stopped".to_owned());
+            }
+            state = self.background.wait(state);
         }
         Ok(())
     }
@@ -135,8 +142,8 @@ impl Shared {
             };
             self.metrics.background_errors.add(1);
             tracing::error!(?error, "index not written; trying again");
+            self.background.change(|s| s.failing = Some(format!("{error:?}")));
             let mut state = self.background.lock();
-            state.failing = Some(format!("{error:?}"));
             if state.stop == Stop::No {
                 state = self.background.wait_timeout(state, delay);
             }
@@ -188,16 +195,21 @@ impl Shared {
                 Ok(merged) => {
                     delay = RETRY_DELAY_MIN;
                     self.metrics.compactions.add(u64::from(merged));
-                    self.background.change(|s| s.compact |= merged);
+                    self.background.change(|s| {
+                        s.compact |= merged;
+                        s.merge_failing = None;
+                    });
                 }
                 Err(error) => {
                     self.metrics.background_errors.add(1);
                     tracing::error!(?error, "index not compacted; trying again");
+                    self.background.change(|s| s.merge_failing = Some(format!("{error:?}")));
                     let mut state = self.background.lock();
                     if !state.stop_compacting {
                         state = self.background.wait_timeout(state, delay);
                         state.compact = true;
                     }
+                    drop(state);
                     delay = (delay * 2).min(RETRY_DELAY_MAX);
                 }
             }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use store::{Batch, Commit, CommitSender, Error, Fence, KEY_BYTES_MAX, VALUE_BYTES_MAX, Write, commit_channel};
 
+use crate::Options;
 use crate::log::frame::{PAYLOAD_BYTES_MAX, frame_bytes};
 use crate::log::wal::{AppendError, Wal};
 use crate::store::Shared;
@@ -49,10 +50,6 @@ impl Queue {
         self.arrived.notify_all();
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
     pub(crate) fn push(&self, batch: Batch, shared: &Shared) -> Commit {
         let refuse = |why: String| {
             shared.metrics.refused.add(1);
@@ -87,6 +84,24 @@ impl Queue {
             self.arrived.notify_one();
         }
         commit
+    }
+
+    /// Takes as many batches as may share a sync.
+    fn take(&self, options: &Options) -> Group {
+        let mut state = self.lock();
+        let (mut group, mut bytes) = (Vec::new(), 0);
+        while let Some((batch, _)) = state.batches.front()
+            && group.len() < options.group_batches_max
+        {
+            let more = frame_bytes(batch);
+            if bytes + more > options.group_bytes_max && !group.is_empty() {
+                break;
+            }
+            bytes += more;
+            state.bytes -= more;
+            group.extend(state.batches.pop_front());
+        }
+        group
     }
 
     /// Sleeps until `batches` wait, or the queue is closed, or the time is up.
@@ -146,7 +161,7 @@ impl Committer {
             wal,
             next_seq,
             fences: HashMap::new(),
-            unmarked: true,
+            unmarked: false,
             last_group: 0,
             last_append: Duration::ZERO,
         }
@@ -158,12 +173,29 @@ impl Committer {
         while let Some(group) = self.next_group() {
             self.commit(group);
         }
-        self.wal.mark(self.next_seq - 1);
-        self.wal.close();
+        if !self.shared.background.is_abandoned()
+            && let Err(e) = self.wal.close(self.next_seq)
+        {
+            tracing::warn!(error = %e, "log not closed cleanly; what was acknowledged is durable");
+        }
         drop(queue);
     }
 
     fn next_group(&mut self) -> Option<Group> {
+        loop {
+            self.wait_for_batches()?;
+            let room = self.shared.wait_for_room();
+            let group = self.shared.queue.take(&self.shared.options);
+            self.last_group = group.len();
+            match room {
+                Ok(()) => return Some(group),
+                Err(why) => self.refuse(group.into_iter().map(|(_, sender)| sender), &why),
+            }
+        }
+    }
+
+    /// `None`: there are none, and none will come.
+    fn wait_for_batches(&mut self) -> Option<()> {
         let shared = self.shared.clone();
         let mut state = shared.queue.lock();
         while state.batches.is_empty() {
@@ -181,29 +213,9 @@ impl Committer {
         // Whoever comes first would else be synced alone while the others wait for a whole sync more.
         if state.batches.len() < self.last_group && !state.closed {
             let patience = (self.last_append / PATIENCE_PART).min(PATIENCE_MAX);
-            state = shared.queue.sleep(state, self.last_group, Some(patience));
+            drop(shared.queue.sleep(state, self.last_group, Some(patience)));
         }
-        drop(state);
-        let room = shared.wait_for_room();
-        let mut state = shared.queue.lock();
-        let (mut group, mut bytes) = (Vec::new(), 0);
-        while let Some((batch, _)) = state.batches.front()
-            && group.len() < shared.options.group_batches_max
-        {
-            bytes += frame_bytes(batch);
-            if bytes > shared.options.group_bytes_max && !group.is_empty() {
-                break;
-            }
-            state.bytes -= frame_bytes(batch);
-            group.extend(state.batches.pop_front());
-        }
-        drop(state);
-        self.last_group = group.len();
-        if let Err(why) = room {
-            self.refuse(group.into_iter().map(|(_, sender)| sender), &why);
-            return self.next_group();
-        }
-        Some(group)
+        Some(())
     }
 
     fn commit(&mut self, group: Group) {

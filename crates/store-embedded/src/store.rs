@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use store::{Batch, Commit, Entry, Error, Range, Store};
@@ -28,6 +29,8 @@ const SEGMENTS_AT_START_MAX: usize = 8;
 pub(crate) const LOG_DIR: &str = "log";
 pub(crate) const INDEX_DIR: &str = "index";
 const LOCK_FILE: &str = "LOCK";
+const LOCK_ATTEMPTS_MAX: u32 = 20;
+const LOCK_RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// A store in a folder of this machine. Dropping it closes it.
 pub struct EmbeddedStore {
@@ -169,11 +172,11 @@ impl EmbeddedStore {
 
     fn stop(&mut self, how: Stop) {
         let Some(threads) = self.threads.take() else { return };
-        self.shared.queue.close();
-        self.shared.segments.stop();
         if how == Stop::Abandon {
             self.shared.background.stop(how);
         }
+        self.shared.queue.close();
+        self.shared.segments.stop();
         let join = |thread: JoinHandle<()>| {
             if thread.join().is_err() {
                 tracing::error!("a thread of the store panicked");
@@ -304,10 +307,14 @@ pub(crate) fn lock_dir(dir: &Path) -> Result<File, OpenError> {
         .truncate(false)
         .open(&path)
         .map_err(OpenError::io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: dir.to_owned() }),
-        Err(fs::TryLockError::Error(e)) => return Err(OpenError::io("lock", &path)(e)),
+    for attempt in 1.. {
+        match file.try_lock() {
+            Ok(()) => break,
+            // A process that the last owner was just starting holds its files too, until it runs its own program.
+            Err(fs::TryLockError::WouldBlock) if attempt < LOCK_ATTEMPTS_MAX => std::thread::sleep(LOCK_RETRY_DELAY),
+            Err(fs::TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: dir.to_owned() }),
+            Err(fs::TryLockError::Error(e)) => return Err(OpenError::io("lock", &path)(e)),
+        }
     }
     // For people who look; nothing reads it.
     let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));

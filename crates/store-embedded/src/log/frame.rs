@@ -103,8 +103,8 @@ fn payload_crc(salt: Salt, seq: u64, padded_payload: &[u8]) -> u32 {
     crc32c_append(crc32c_append(salt.0, &seq.to_le_bytes()), padded_payload)
 }
 
-/// The frame at the start of `bytes`, if there is one.
-pub(crate) fn read_frame(bytes: &[u8], salt: Salt) -> Option<Frame<'_>> {
+/// The frame at the start of `bytes`, if there is one, of batch `least_seq` or a later one.
+pub(crate) fn read_frame(bytes: &[u8], salt: Salt, least_seq: u64) -> Option<Frame<'_>> {
     let header: &[u8; FRAME_HEADER_BYTES] = bytes.first_chunk()?;
     let u32_at = |i: usize| u32::from_le_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
     let u64_at = |i: usize| u64::from(u32_at(i)) | u64::from(u32_at(i + 4)) << 32;
@@ -116,7 +116,7 @@ pub(crate) fn read_frame(bytes: &[u8], salt: Salt) -> Option<Frame<'_>> {
         _ => return None,
     };
     let end = FRAME_HEADER_BYTES + padded(payload_bytes);
-    if synced_seq > seq || bytes.len() < end || crc32c_append(salt.0, &header[..28]) != u32_at(28) {
+    if seq < least_seq || synced_seq > seq || bytes.len() < end || crc32c_append(salt.0, &header[..28]) != u32_at(28) {
         return None;
     }
     let payload = &bytes[FRAME_HEADER_BYTES..end];

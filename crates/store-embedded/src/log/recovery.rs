@@ -208,7 +208,7 @@ pub(crate) fn walk(
         let corrupt = |what| OpenError::Corrupt { file: file.to_owned(), offset: at as u64, what };
         let next = walk.next_seq;
         // An earlier batch here is a leftover of the file's former use.
-        match read_frame(bytes.get(at..).unwrap_or_default(), salt).filter(|frame| frame.seq + 1 >= next) {
+        match read_frame(bytes.get(at..).unwrap_or_default(), salt, next - 1) {
             Some(frame) if frame.kind == Kind::Batch && frame.seq == next && frame.synced_seq < next => {
                 sink(at as u64, frame)?;
                 walk.next_seq += 1;
@@ -254,8 +254,8 @@ fn look_ahead(bytes: &[u8], at: usize, salt: Salt, next: u64) -> Ahead {
     let mut first = true;
     let mut offset = at + FRAME_ALIGNMENT;
     while offset < bytes.len() {
-        match read_frame(&bytes[offset..], salt) {
-            Some(frame) if frame.seq >= next => {
+        match read_frame(&bytes[offset..], salt, next) {
+            Some(frame) => {
                 if first && frame.kind == Kind::Batch && frame.seq == next && frame.synced_seq + 1 == next {
                     return Ahead::Resume(offset);
                 }
@@ -265,7 +265,7 @@ fn look_ahead(bytes: &[u8], at: usize, salt: Salt, next: u64) -> Ahead {
                 first = false;
                 offset += frame.bytes;
             }
-            _ => offset += FRAME_ALIGNMENT,
+            None => offset += FRAME_ALIGNMENT,
         }
     }
     Ahead::Nothing

@@ -60,6 +60,14 @@ struct Active {
     bytes: u64,
 }
 
+/// A file that is about to become the active segment.
+struct Made {
+    file: Box<dyn LogFile>,
+    path: PathBuf,
+    bytes: u64,
+    salt: u64,
+}
+
 pub(crate) struct WalOptions {
     pub(crate) dir: PathBuf,
     pub(crate) store_id: u64,
@@ -132,13 +140,14 @@ impl Wal {
         }
     }
 
-    /// Syncs the last mark.
-    pub(crate) fn close(&mut self) {
-        if let Some(active) = self.active.as_mut().filter(|_| !self.suspect && !self.skip_sync)
-            && let Err(e) = active.file.sync()
-        {
-            tracing::warn!(error = %e, "log not synced at shutdown; what was acknowledged is durable");
+    /// Ends the log with a small new segment, so that the next start has little to read once the index has the rest.
+    pub(crate) fn close(&mut self, next_seq: u64) -> io::Result<()> {
+        self.mark(next_seq - 1);
+        if let Some(active) = self.active.as_mut().filter(|_| !self.suspect && !self.skip_sync) {
+            active.file.sync()?;
         }
+        let made = self.create(next_seq, 0, SEGMENT_BYTES_MIN)?;
+        self.begin(made, next_seq)
     }
 
     fn write_group(&mut self, first_seq: u64, batches: &[Batch]) -> io::Result<()> {
@@ -169,26 +178,36 @@ impl Wal {
     /// Seals the active segment and begins a new one with batch `base_seq`, with room for `need` bytes.
     fn roll(&mut self, base_seq: u64, need: u64) -> io::Result<()> {
         let need = need + SEGMENT_HEADER_BYTES as u64;
-        let (id, salt) = (self.next_id, self.entropy.next_u64());
-        let header = SegmentHeader { store_id: self.store_id, segment_id: id, base_seq, salt }.encode();
-        let (file, made, bytes) = match self.segments.take_spare(need) {
+        let made = match self.segments.take_spare(need) {
             Some(spare) => {
-                (self.write_header(self.io.open(&spare.path), &spare.path, &header)?, spare.path, spare.bytes)
+                let header = self.header(base_seq);
+                let file = self.write_header(self.io.open(&spare.path), &spare.path, &header)?;
+                Made { file, path: spare.path, bytes: spare.bytes, salt: header.salt }
             }
-            None => self.create(id, need, &header)?,
+            None => {
+                let last = self.active.as_ref().map_or(0, |a| a.bytes * SEGMENT_GROWTH);
+                self.create(base_seq, need, last.max(FIRST_SEGMENT_BYTES))?
+            }
         };
+        self.begin(made, base_seq)
+    }
+
+    /// Gives a file with a header its final name and goes on in it.
+    fn begin(&mut self, made: Made, base_seq: u64) -> io::Result<()> {
+        let id = self.next_id;
         let path = segment_path(&self.dir, id);
         // From here on the new name may be durable or not; frames must not go to the old segment behind its back.
         let failed = std::mem::replace(&mut self.suspect, true);
         self.next_id += 1;
-        self.io.rename(&made, &path)?;
+        self.io.rename(&made.path, &path)?;
         let seal = |path, bytes, suspect| Sealed { path, last_seq: base_seq - 1, bytes, suspect };
         if let Err(e) = self.io.sync_dir(&self.dir) {
-            self.segments.seal(seal(path, bytes, true));
+            self.segments.seal(seal(path, made.bytes, true));
             return Err(e);
         }
         self.suspect = false;
-        let active = Active { file, path, salt: Salt::new(salt, id), at: SEGMENT_HEADER_BYTES as u64, bytes };
+        let (salt, at) = (Salt::new(made.salt, id), SEGMENT_HEADER_BYTES as u64);
+        let active = Active { file: made.file, path, salt, at, bytes: made.bytes };
         if let Some(old) = self.active.replace(active) {
             self.segments.seal(seal(old.path, old.bytes, failed));
         }
@@ -196,14 +215,19 @@ impl Wal {
         Ok(())
     }
 
+    fn header(&self, base_seq: u64) -> SegmentHeader {
+        let salt = self.entropy.next_u64();
+        SegmentHeader { store_id: self.store_id, segment_id: self.next_id, base_seq, salt }
+    }
+
     fn write_header(
         &self,
         file: io::Result<Box<dyn LogFile>>,
         path: &Path,
-        header: &[u8],
+        header: &SegmentHeader,
     ) -> io::Result<Box<dyn LogFile>> {
         let written = file.and_then(|mut file| {
-            file.write_at(0, header)?;
+            file.write_at(0, &header.encode())?;
             file.sync()?;
             Ok(file)
         });
@@ -213,25 +237,25 @@ impl Wal {
         written
     }
 
-    /// A new file with the header, whole and synced, under a temporary name.
-    fn create(&self, id: u64, need: u64, header: &[u8]) -> io::Result<(Box<dyn LogFile>, PathBuf, u64)> {
-        let path = segment_path(&self.dir, id).with_extension("tmp");
-        let last = self.active.as_ref().map_or(0, |a| a.bytes * SEGMENT_GROWTH);
+    /// A new file with the header, whole and synced, under a temporary name; smaller than `usual` if the disk is full.
+    fn create(&self, base_seq: u64, need: u64, usual: u64) -> io::Result<Made> {
+        let header = self.header(base_seq);
+        let path = segment_path(&self.dir, header.segment_id).with_extension("tmp");
         let least = need.max(SEGMENT_BYTES_MIN.min(self.segment_bytes_max));
-        let usual = last.max(FIRST_SEGMENT_BYTES).min(self.segment_bytes_max).max(need);
-        let mut made = self.create_sized(&path, usual, header);
+        let usual = usual.min(self.segment_bytes_max).max(need);
+        let mut made = self.create_sized(&path, usual, &header);
         if made.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::StorageFull) && least < usual {
-            made = self.create_sized(&path, least, header).map(|(file, _)| (file, least));
+            made = self.create_sized(&path, least, &header);
         }
         if made.is_err() {
             let _ = self.io.remove(&path);
         }
-        made.map(|(file, bytes)| (file, path, bytes))
+        made
     }
 
-    fn create_sized(&self, path: &Path, bytes: u64, header: &[u8]) -> io::Result<(Box<dyn LogFile>, u64)> {
+    fn create_sized(&self, path: &Path, bytes: u64, header: &SegmentHeader) -> io::Result<Made> {
         let mut file = self.io.create(path)?;
-        let mut content = header.to_vec();
+        let mut content = header.encode().to_vec();
         let mut at = 0;
         while at < bytes {
             content.resize((bytes - at).min(FIRST_SEGMENT_BYTES) as usize, 0);
@@ -240,6 +264,6 @@ impl Wal {
             content.clear();
         }
         file.sync()?;
-        Ok((file, bytes))
+        Ok(Made { file, path: path.to_owned(), bytes, salt: header.salt })
     }
 }

@@ -175,3 +175,30 @@ fn verify_tells_what_is_wrong_and_where() {
     assert_eq!(found.problems.len(), 2, "{found:?}");
     assert!(verify(dir.path().join("nowhere")).is_err());
 }
+
+#[test]
+fn while_the_index_cannot_be_written_commits_go_on_until_memory_is_full_and_again_when_it_can() {
+    let dir = fast_dir();
+    let store = EmbeddedStore::open(dir.path(), tiny(1)).unwrap();
+    let (tables, away) = (dir.path().join("index/tables"), dir.path().join("index/away"));
+    std::fs::rename(&tables, &away).unwrap();
+    let mut want = Model::new();
+    let refused = loop {
+        let key = (want.len() as u32).to_be_bytes();
+        match store.commit(put(&key, &[1; 500])).wait() {
+            Ok(_) => want.insert(key.to_vec(), vec![1; 500]),
+            Err(refused) => break refused,
+        };
+    };
+    assert!(matches!(&refused, store::Error::Retryable(why) if why.contains("index")), "{refused}");
+    assert!(want.len() > 20 && store.stats().background_errors > 0);
+    std::fs::rename(&away, &tables).unwrap();
+    while store.commit(put(b"after", b"1")).wait().is_err() {
+        std::thread::yield_now();
+    }
+    want.insert(b"after".to_vec(), b"1".to_vec());
+    assert_eq!(content(&store), want);
+    store.close();
+    assert_eq!(content(&EmbeddedStore::open(dir.path(), tiny(1)).unwrap()), want);
+    assert!(verify(dir.path()).unwrap().is_sound());
+}
