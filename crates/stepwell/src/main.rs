@@ -4,9 +4,9 @@
 
 mod client;
 mod config;
-mod deploy;
+mod deploy_command;
 mod deployments;
-mod logs;
+mod log_command;
 mod progress;
 mod run;
 mod serve;
@@ -42,11 +42,11 @@ enum Command {
     /// Serves the AWS APIs
     Serve(serve::Arguments),
     /// Deploys a template, with its local code, to a running server
-    Deploy(deploy::Arguments),
+    Deploy(deploy_command::Arguments),
     /// Checks state machine definitions
     Validate(validate::Arguments),
     /// Prints the events of a log group
-    Logs(logs::Arguments),
+    Logs(log_command::Arguments),
 }
 
 fn main() {
@@ -62,8 +62,8 @@ fn main() {
     });
     let result = match cli.command {
         Command::Validate(arguments) => validate::run(&arguments, cli.json),
-        Command::Deploy(arguments) => runtime.block_on(deploy::run(arguments, cli.json)),
-        Command::Logs(arguments) => runtime.block_on(logs::run(arguments, cli.json)),
+        Command::Deploy(arguments) => runtime.block_on(deploy_command::run(arguments, cli.json)),
+        Command::Logs(arguments) => runtime.block_on(log_command::run(arguments, cli.json)),
         Command::Serve(arguments) => runtime.block_on(serve::run(arguments, cli.json)),
         Command::Run(arguments) => runtime.block_on(run::run(arguments, cli.json)),
     };

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::{Config, ServerFlags};
-use crate::deploy::parse_parameters;
+use crate::deploy_command::parse_parameters;
 use crate::progress::Progress;
 use crate::server::{Server, Usage};
 

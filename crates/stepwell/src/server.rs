@@ -7,13 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use base::{Clock, Entropy, Scope, SystemClock, Timestamp};
+use base::{Clock, Entropy, Scope, SystemClock};
 use bytes::Bytes;
 use deploy::Deployer;
 use engine::{Engine, Mappings};
 use function::{Functions, OpenCredentials, Ports};
 use gateway::{Credential, Gateway, GatewayOptions};
 use identity::Identity;
+use logs::Logs;
 use queue::Queues;
 use serde_json::Value;
 use service::{Call, Fault, Registry};
@@ -26,7 +27,7 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 use crate::deployments::{Deployments, is_users};
 use crate::progress::Progress;
-use crate::wiring::{EngineInvoker, GatewayInvoker, MappedQueues, Sessions};
+use crate::wiring::{EngineInvoker, GatewayInvoker, LogGroups, MappedQueues, Sessions};
 
 /// A mistake of the user's: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,7 @@ pub struct Server {
     entropy: Arc<Entropy>,
     functions: Arc<Functions>,
     deployments: Deployments,
+    logs: Logs,
     shutdown: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), gateway::GatewayError>>,
 }
@@ -64,11 +66,14 @@ impl Server {
         registry.add(queues.service());
         let tables = Tables::start(store.clone(), clock.clone(), entropy.clone(), TableOptions::default()).await?;
         registry.add(tables.service());
+        let logs = Logs::start(store.clone(), clock.clone(), logs::Options::default()).await?;
+        registry.add(logs.service());
+        let log_groups = LogGroups(logs.clone());
         let ports = Ports {
             store: store.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
-            logs: Arc::new(Nowhere),
+            logs: Arc::new(log_groups.clone()),
             packages: Arc::new(NoPackages),
             credentials: Arc::new(OpenCredentials),
         };
@@ -78,6 +83,7 @@ impl Server {
             Engine::new(store.clone(), clock.clone(), entropy.clone(), invoker.clone(), engine_options(&config))
                 .await?;
         registry.add(engine.service());
+        engine.log_to(Box::new(move |scope, group, stream, lines| log_groups.write(scope, group, stream, lines)));
         let sources = Arc::new(MappedQueues(queues.clone()));
         let mappings = Mappings::start(store.clone(), clock.clone(), entropy.clone(), sources, invoker).await?;
         let mut lambda = functions.service();
@@ -107,7 +113,7 @@ impl Server {
             // A sender that is gone means the same.
             let _ = stopped.await;
         }));
-        Ok(Server { address, registry, entropy, functions, deployments, shutdown, serving })
+        Ok(Server { address, registry, entropy, functions, deployments, logs, shutdown, serving })
     }
 
     pub fn endpoint(&self) -> String {
@@ -157,6 +163,7 @@ impl Server {
             tracing::error!(%error, "serving ended");
         }
         self.functions.shut_down().await;
+        self.logs.flush().await;
     }
 }
 
@@ -191,10 +198,6 @@ fn function_options(config: &Config) -> function::Options {
     options
 }
 
-struct Nowhere;
-impl function::LogSink for Nowhere {
-    fn put(&self, _: &str, _: &str, _: &Scope, _: Vec<(Timestamp, String)>) {}
-}
 struct NoPackages;
 impl function::PackageSource for NoPackages {
     fn fetch<'a>(

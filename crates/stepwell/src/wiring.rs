@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::{Scope, Timestamp};
 use engine::{Invocation, InvokeFuture, Invoked, Invoker, ReceivedMessage, SourceQueue};
 use function::{Functions, InvocationType, InvokeRequest, LogType};
 use identity::Identity;
+use logs::{GroupName, Logs};
 use queue::{QueueName, Queues, Received, VisibilityChange};
 use serde_json::{Value, json};
 use service::{Call, Fault};
@@ -117,6 +119,22 @@ impl SourceQueue for MappedQueues {
             let changes: Vec<_> = receipt_handles.into_iter().map(change).collect();
             queues.change_visibility_batch(&arn, &changes).await.map(drop)
         })
+    }
+}
+
+/// Log groups as functions and executions write to them.
+#[derive(Clone)]
+pub struct LogGroups(pub Logs);
+
+impl LogGroups {
+    pub fn write(&self, scope: &Scope, group: &str, stream: &str, events: Vec<(Timestamp, String)>) {
+        self.0.put(&GroupName::new(scope, group), stream, events);
+    }
+}
+
+impl function::LogSink for LogGroups {
+    fn put(&self, group: &str, stream: &str, scope: &Scope, events: Vec<(Timestamp, String)>) {
+        self.write(scope, group, stream, events);
     }
 }
 

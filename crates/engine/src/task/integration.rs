@@ -123,15 +123,27 @@ pub(super) async fn run(dispatcher: &Dispatcher, job: &Job, integration: &Integr
             if *service == "states" { upper_case(output) } else { output },
             &dispatcher.entropy.uuid(),
         )),
-        Err((fault, request_id)) => Err(match queue.filter(|q| *service == "sqs" && !q.contains("://")) {
-            // AWS takes a name without a scheme for a host, which it cannot reach; we do only if there is no such queue.
-            Some(name) if matches!(fault.code.as_str(), "QueueDoesNotExist" | "InvalidAddress") => TaskError {
-                error: "SQS.SdkClientException".to_owned(),
-                cause: format!("Unable to execute HTTP request: {name}: Name or service not known"),
-            },
-            _ => errors.error(&fault, &request_id),
-        }),
+        Err((fault, request_id)) => {
+            Err(match queue.filter(|_| *service == "sqs").and_then(|q| unreachable_host(&q, &fault)) {
+                Some(host) => TaskError {
+                    error: "SQS.SdkClientException".to_owned(),
+                    cause: format!("Unable to execute HTTP request: {host}: Name or service not known"),
+                },
+                None => errors.error(&fault, &request_id),
+            })
+        }
     }
+}
+
+/// The host that AWS's client would not have reached: that of a URL that names no queue, and a name without a scheme,
+/// which it takes for a host. We take such a name for a queue's, and only complain if there is none.
+fn unreachable_host(queue: &str, fault: &Fault) -> Option<String> {
+    let host = match queue.split_once("://") {
+        Some((_, rest)) if fault.code == "InvalidAddress" => rest.split(['/', ':']).next().unwrap_or(rest),
+        None if matches!(fault.code.as_str(), "QueueDoesNotExist" | "InvalidAddress") => queue,
+        _ => return None,
+    };
+    Some(host.to_owned())
 }
 
 async fn run_sdk(
