@@ -4,7 +4,7 @@
 //! entry is gone is never offered again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,16 +23,13 @@ const LOAD_MESSAGES_MAX: usize = 256;
 const LOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// Carries until the cells have stopped.
+/// Carries until the cells have stopped, which it does not keep from it.
 pub(crate) async fn run(
     mut departures: mpsc::UnboundedReceiver<Departure>,
     source: usize,
-    cells: Cells<Input>,
+    cells: Weak<Cells<Input>>,
     store: Arc<dyn Store>,
 ) {
-    let Some(home) = cells.iter().nth(source).cloned() else {
-        return;
-    };
     let mut waiting = Vec::new();
     while departures.recv_many(&mut waiting, LOAD_MESSAGES_MAX).await > 0 {
         let mut rest = std::mem::take(&mut waiting).into_iter().peekable();
@@ -40,7 +37,10 @@ pub(crate) async fn run(
             let Some(load) = pack(&mut rest, &*store).await else {
                 return;
             };
-            if !load.is_empty() && carry(load, &home, &cells).await.is_err() {
+            let Some(cells) = cells.upgrade() else {
+                return;
+            };
+            if carry(load, source, &cells).await.is_err() {
                 return;
             }
         }
@@ -88,11 +88,10 @@ async fn read(key: &[u8], store: &dyn Store) -> Option<Option<Bytes>> {
     }
 }
 
-async fn carry(load: Load, home: &Cell<Input>, cells: &Cells<Input>) -> Result<(), CellError> {
+async fn carry(load: Load, source: usize, cells: &Cells<Input>) -> Result<(), CellError> {
+    let cell = |index: usize| cells.iter().nth(index).ok_or(CellError::Stopped);
     for (index, messages) in load {
-        let Some(target) = cells.iter().nth(index) else {
-            continue;
-        };
+        let (home, target) = (cell(source)?, cell(index)?);
         let numbers: Vec<u64> = messages.iter().map(|(number, ..)| *number).collect();
         let messages: Vec<_> = messages.into_iter().map(|(_, effect, leaving)| (effect, leaving)).collect();
         let arrived = insist(target, |reply| Input::Arrive { messages: messages.clone(), reply }).await?;

@@ -37,14 +37,14 @@ impl Default for Options {
     }
 }
 
-/// The running service. Clones are the same service.
+/// The running service. Clones are the same service, which stops when all are gone.
 #[derive(Clone)]
 pub struct Queues {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    cells: Cells<Input>,
+    cells: Arc<Cells<Input>>,
     store: Arc<dyn Store>,
     entropy: Arc<Entropy>,
     receipts: Receipts,
@@ -110,10 +110,10 @@ impl Queues {
         let receipts = Receipts::new(secret(&*store, &entropy).await?);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..CELLS).map(|_| mpsc::unbounded_channel()).unzip();
         let make = |index: usize| QueueCell::new(index, senders[index].clone());
-        let cells = Cells::start("sqs", CELLS, make, &store, &clock, &options.cell).await?;
+        let cells = Arc::new(Cells::start("sqs", CELLS, make, &store, &clock, &options.cell).await?);
         drop(senders);
         for (index, departures) in receivers.into_iter().enumerate() {
-            tokio::spawn(courier::run(departures, index, cells.clone(), store.clone()));
+            tokio::spawn(courier::run(departures, index, Arc::downgrade(&cells), store.clone()));
         }
         let send_room = Semaphore::new(options.send_bytes_waiting_max / BYTES_PER_PERMIT);
         Ok(Queues { inner: Arc::new(Inner { cells, store, entropy, receipts, send_room }) })
