@@ -28,6 +28,7 @@ pub(crate) struct World {
 /// Service, operation, what it does, and which members name the thing.
 const OPERATIONS: &[(&str, &str, &str, &str)] = &[
     ("sqs", "CreateQueue", "make", "QueueName"),
+    ("sqs", "GetQueueUrl", "get", "QueueName"),
     ("sqs", "SetQueueAttributes", "change", "QueueUrl"),
     ("sqs", "TagQueue", "change", "QueueUrl"),
     ("sqs", "UntagQueue", "change", "QueueUrl"),

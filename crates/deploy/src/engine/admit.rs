@@ -366,7 +366,8 @@ impl Deployer {
         if repository.find(&call.scope, &stack.name).map_err(|e| broken(&e))?.is_some() {
             return Err(already_exists(&stack.name));
         }
-        if repository.stacks(&call.scope).map_err(|e| broken(&e))?.len() >= STACKS_MAX {
+        let stacks = repository.stacks(&call.scope).map_err(|e| broken(&e))?;
+        if stacks.iter().filter(|s| s.status != StackStatus::DeleteComplete).count() >= STACKS_MAX {
             return Err(Fault::client(
                 "LimitExceededException",
                 format!("Limit for stack has been exceeded ({STACKS_MAX})"),

@@ -47,10 +47,11 @@ use stored::{Stack, StoredEvent, encode};
 
 /// A stack keeps so many events; older ones go.
 const EVENTS_MAX: u64 = 20_000;
-/// A scope keeps so many stacks, deleted ones included; AWS allows 2,000 live ones.
+/// A scope has so many live stacks, as in AWS.
 pub(crate) const STACKS_MAX: usize = 2000;
-/// Deleted stacks can be described by their id for so long.
+/// Deleted stacks can be described by their id for so long, and so many of them.
 const DELETED_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+const DELETED_MAX: usize = 500;
 
 /// How the deployer behaves.
 #[derive(Clone, Debug)]

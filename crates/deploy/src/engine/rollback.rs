@@ -6,13 +6,10 @@ use store::Error;
 use tracing::warn;
 
 use super::keys::StackKey;
-use super::step::Caller;
+use super::step::{Attempt, Caller};
 use super::stored::{Instance, Operation, OperationKind, Phase, Record, StackStatus, StoredPolicy};
 use super::{Change, Deployer, Told, dynamic};
 use crate::provider;
-
-/// Effect numbers of calls that make nothing are not stored.
-const NO_EFFECT: u64 = u64::MAX;
 
 impl Deployer {
     /// Undoes a failed operation: a creation's resources go, an update's become what they were.
@@ -76,7 +73,7 @@ impl Deployer {
             Some(provider) => {
                 self.write(key, |change| tell(change, record, "UPDATE_IN_PROGRESS", None)).await?;
                 let caller = Caller::of(key, operation);
-                self.with_context(&caller, &id, &before.physical_id, NO_EFFECT, true, async |ctx| {
+                self.with_context(&caller, Attempt::on(&id, &before.physical_id), async |ctx| {
                     let wanted = dynamic::resolve(ctx, &before.properties).await?;
                     provider.update(ctx, &before.physical_id, &now.properties, &wanted).await.map(Some)
                 })
@@ -202,7 +199,7 @@ impl Deployer {
         };
         let caller = Caller::of(key, operation);
         let result = self
-            .with_context(&caller, logical_id, &instance.physical_id, NO_EFFECT, true, async |ctx| {
+            .with_context(&caller, Attempt::on(logical_id, &instance.physical_id), async |ctx| {
                 provider.delete(ctx, &instance.physical_id, &instance.properties).await
             })
             .await;

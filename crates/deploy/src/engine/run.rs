@@ -14,7 +14,7 @@ use super::prepare::{Prepared, prepare};
 use super::stored::{
     OnFailure, Operation, OperationKind, Phase, Record, Stack, StackStatus, StoredOutput, StoredPolicy,
 };
-use super::{DELETED_KEPT, Deployer, scope_of};
+use super::{DELETED_KEPT, DELETED_MAX, Deployer, scope_of};
 use crate::template::Diagnostics;
 
 /// A store that is busy is asked again after so long.
@@ -270,17 +270,21 @@ impl Deployer {
         .await?;
         let oldest = self.now() - DELETED_KEPT;
         let _guard = self.lock().await;
+        let mut deleted = repository.stacks(&key.scope)?;
+        deleted.retain(|s| s.status == StackStatus::DeleteComplete);
+        deleted.sort_by_key(|s| std::cmp::Reverse(s.deleted_ms));
         let mut batch = store::Batch::new();
-        for stack in repository.stacks(&key.scope)? {
-            if stack.deleted_ms.is_some_and(|at| at < oldest.as_millis()) {
-                let old = StackKey::new(&scope_of(&stack), &stack.uuid);
-                for prefix in old.all_parts() {
-                    for (part, _) in repository.store.scan(&Range::prefix(&prefix))? {
-                        batch.delete(part);
-                    }
-                }
-                batch.delete(old.stack());
+        for (rank, stack) in deleted.iter().enumerate() {
+            if rank < DELETED_MAX && stack.deleted_ms.is_none_or(|at| at >= oldest.as_millis()) {
+                continue;
             }
+            let old = StackKey::new(&scope_of(stack), &stack.uuid);
+            for prefix in old.all_parts() {
+                for (part, _) in repository.store.scan(&Range::prefix(&prefix))? {
+                    batch.delete(part);
+                }
+            }
+            batch.delete(old.stack());
         }
         if !batch.is_empty() {
             self.commit(batch).await?;

@@ -48,6 +48,22 @@ pub(super) struct Caller<'a> {
     pub token: &'a str,
 }
 
+/// One call of a provider.
+pub(super) struct Attempt<'a> {
+    pub logical_id: &'a str,
+    pub name: &'a str,
+    pub named: bool,
+    pub effect: u64,
+    pub retry: bool,
+}
+
+impl<'a> Attempt<'a> {
+    /// A change or deletion of what is there: it may have happened before, and makes nothing.
+    pub fn on(logical_id: &'a str, physical_id: &'a str) -> Attempt<'a> {
+        Attempt { logical_id, name: physical_id, named: false, effect: u64::MAX, retry: true }
+    }
+}
+
 impl<'a> Caller<'a> {
     pub fn of(key: &'a StackKey, operation: &'a Operation) -> Caller<'a> {
         Caller { key, endpoint: &operation.endpoint, principal: &operation.principal, token: &operation.token }
@@ -314,10 +330,16 @@ impl Job<'_> {
     ) -> Result<Made, Failure> {
         let provider = provider::find(&resource.resource_type)
             .ok_or_else(|| Failure::new(super::prepare::unsupported(resource).to_string()))?;
-        let caller = Caller::of(self.key, self.operation);
-        let id = &resource.logical_id;
+        let rule = provider.name_rule();
+        let attempt = Attempt {
+            logical_id: &resource.logical_id,
+            name: &intent.name,
+            named: rule.is_some_and(|r| intent.properties.get(r.property).is_some()),
+            effect: intent.effect,
+            retry,
+        };
         deployer
-            .with_context(&caller, id, &intent.name, intent.effect, retry, async |ctx| {
+            .with_context(&Caller::of(self.key, self.operation), attempt, async |ctx| {
                 let wanted = dynamic::resolve(ctx, &intent.properties).await?;
                 match (&record.instance, intent.action) {
                     (Some(old), Action::Update) => {
@@ -381,10 +403,7 @@ impl Deployer {
     pub(super) async fn with_context<T>(
         &self,
         caller: &Caller<'_>,
-        logical_id: &str,
-        name: &str,
-        effect: u64,
-        retry: bool,
+        attempt: Attempt<'_>,
         run: impl AsyncFnOnce(&Context<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let registry = self.registry();
@@ -394,11 +413,12 @@ impl Deployer {
             principal: Arc::from(caller.principal),
             endpoint: Arc::from(caller.endpoint),
             request_id: Arc::from(caller.token),
-            logical_id,
-            name,
-            retry,
+            logical_id: attempt.logical_id,
+            name: attempt.name,
+            named: attempt.named,
+            retry: attempt.retry,
             entropy: self.entropy(),
-            effect: EffectId::new(&caller.key.effect(effect)),
+            effect: EffectId::new(&caller.key.effect(attempt.effect)),
             effect_used: AtomicBool::new(false),
         };
         let limit = self.options().resource_timeout;

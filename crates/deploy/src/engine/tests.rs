@@ -259,6 +259,19 @@ async fn without_rollback_what_failed_stays_and_is_mended_by_an_update() {
 }
 
 #[tokio::test]
+async fn what_is_there_already_is_not_taken_over() {
+    let s = setup();
+    let foreign = ("sqs".to_owned(), "mine".to_owned());
+    s.world.things.lock().unwrap().insert(foreign, json!({}));
+    s.create("Resources: {Q: {Type: AWS::SQS::Queue, Properties: {QueueName: mine}}}").await;
+    assert_eq!(s.status().await, "ROLLBACK_COMPLETE");
+    assert_eq!(s.world.list(), ["sqs mine"]);
+    let events = s.ok("DescribeStackEvents", json!({"StackName": "s"})).await.to_string();
+    let reason = "Resource of type 'AWS::SQS::Queue' with identifier 'mine' already exists.";
+    assert!(events.contains(reason), "{events}");
+}
+
+#[tokio::test]
 async fn policies_say_what_stays() {
     let template = "
 Resources:

@@ -25,6 +25,8 @@ pub struct Context<'a> {
     pub logical_id: &'a str,
     /// The physical name: from the properties, or generated for this instance.
     pub name: &'a str,
+    /// Whether the template gave that name.
+    pub named: bool,
     /// An earlier attempt at this very step may have been interrupted: what it made is ours.
     pub retry: bool,
     pub entropy: &'a Entropy,
@@ -125,6 +127,24 @@ impl Context<'_> {
         }
     }
 
+    /// Fails where a resource that the template names is there already: operations that answer as if they had just
+    /// made it would give the stack what is not its own, and take it away with it.
+    pub async fn refuse_existing(&self, resource_type: &str, look: (&str, &str), input: Value) -> Result<(), Failure> {
+        let (service, operation) = look;
+        // An interrupted attempt's own is taken over; a generated name is nobody else's.
+        if self.retry || !self.named || !self.supports(service, operation) {
+            return Ok(());
+        }
+        match self.call(service, operation, input).await {
+            Ok(_) => Err(Failure::new(format!(
+                "Resource of type '{resource_type}' with identifier '{}' already exists.",
+                self.name
+            ))),
+            // Whatever keeps it from being seen will be said when it is made.
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Calls an operation and takes these errors for success: deleting what is gone is done.
     pub async fn call_unless(
         &self,
@@ -158,7 +178,7 @@ impl Context<'_> {
         Err(Failure::new(format!("{operation} did not show the resource ready in time")))
     }
 
-    /// Fails where the service does not have the operation that a property needs.
+    /// Whether a service has an operation.
     pub fn supports(&self, service: &str, operation: &str) -> bool {
         self.registry.has_operation(service, operation)
     }

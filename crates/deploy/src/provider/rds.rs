@@ -34,7 +34,6 @@ fn made(id: &str, cluster: &Value) -> Made {
     let port = cluster["Port"].as_i64().map(|p| p.to_string());
     let found = [
         ("DBClusterResourceId", cluster.get("DbClusterResourceId").cloned()),
-        ("Endpoint", cluster.get("Endpoint").cloned()),
         ("Endpoint.Address", cluster.get("Endpoint").cloned()),
         ("Endpoint.Port", port.map(Value::String)),
         ("ReadEndpoint.Address", cluster.get("ReaderEndpoint").cloned()),
@@ -101,7 +100,6 @@ impl Provider for DbCluster {
         &[
             "DBClusterArn",
             "DBClusterResourceId",
-            "Endpoint",
             "Endpoint.Address",
             "Endpoint.Port",
             "MasterUserSecret.SecretArn",

@@ -116,9 +116,10 @@ impl Provider for Bucket {
             let location = json!({"LocationConstraint": ctx.scope.region()});
             super::put(&mut input, "CreateBucketConfiguration", location);
         }
+        // In us-east-1 S3 answers 200 to the owner of a bucket that is there.
+        ctx.refuse_existing(self.resource_type(), ("s3", "HeadBucket"), json!({"Bucket": ctx.name})).await?;
         match ctx.create("s3", "CreateBucket", input).await {
             Err(refusal) if ctx.retry && refusal.is(&["BucketAlreadyOwnedByYou"]) => {}
-            // AWS's handler says so although S3 would answer 200 in us-east-1.
             Err(refusal) if refusal.is(&["BucketAlreadyOwnedByYou", "BucketAlreadyExists"]) => {
                 return Err(Failure::new(format!("{} already exists", ctx.name)));
             }

@@ -121,7 +121,15 @@ impl Fitter<'_> {
     }
 
     fn object(&mut self, node: &Node, schema: &[Property], path: &str) -> Value {
-        let NodeKind::Map(entries) = &node.kind else { return self.wrong(node, path, "JSONObject") };
+        let NodeKind::Map(entries) = &node.kind else {
+            let local = ["#/Code", "#/Content", "#/DefinitionS3Location"].contains(&path) && node.as_str().is_some();
+            if local {
+                let what = "a local path needs 'aws cloudformation package' or 'stepwell deploy'";
+                self.error(path, what, node.at);
+                return Value::Null;
+            }
+            return self.wrong(node, path, "JSONObject");
+        };
         let mut fitted = Map::new();
         for Entry { key, key_at, value } in entries {
             match schema.iter().find(|p| p.name == key) {

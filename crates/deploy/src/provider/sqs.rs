@@ -97,6 +97,8 @@ impl Provider for Queue {
         if !tags.is_empty() {
             put(&mut input, "tags", tags);
         }
+        let look = ("sqs", "GetQueueUrl");
+        ctx.refuse_existing(self.resource_type(), look, json!({"QueueName": input["QueueName"]})).await?;
         let answer = ctx.create("sqs", "CreateQueue", input).await?;
         let url = get_text(&answer, "QueueUrl").ok_or_else(|| Failure::new("CreateQueue answered no QueueUrl"))?;
         Ok(made(ctx, url))

@@ -145,6 +145,9 @@ impl Provider for StateMachine {
         if !tags.is_empty() {
             put(&mut input, "tags", tag_list(&tags, "key", "value"));
         }
+        let machine = ctx.arn("states", &format!("stateMachine:{}", ctx.name));
+        let look = ("states", "DescribeStateMachine");
+        ctx.refuse_existing(self.resource_type(), look, json!({"stateMachineArn": machine})).await?;
         let answer = ctx.create("states", "CreateStateMachine", input).await?;
         let arn = get_text(&answer, "stateMachineArn")
             .ok_or_else(|| Failure::new("CreateStateMachine answered no stateMachineArn"))?;
@@ -212,6 +215,10 @@ impl Provider for Activity {
         &["Arn", "Name"]
     }
 
+    fn name_rule(&self) -> Option<NameRule> {
+        Some(NameRule { property: "Name", bytes_max: 80, lower_case: false })
+    }
+
     async fn create(&self, ctx: &Context<'_>, wanted: &Value) -> Result<Made, Failure> {
         let mut input = json!({"name": wanted["Name"]});
         if let Some(encryption) = wanted.get("EncryptionConfiguration") {
@@ -221,6 +228,9 @@ impl Provider for Activity {
         if !tags.is_empty() {
             put(&mut input, "tags", tag_list(&tags, "key", "value"));
         }
+        let activity = ctx.arn("states", &format!("activity:{}", get_text(wanted, "Name").unwrap_or_default()));
+        let look = ("states", "DescribeActivity");
+        ctx.refuse_existing(self.resource_type(), look, json!({"activityArn": activity})).await?;
         let answer = ctx.create("states", "CreateActivity", input).await?;
         let arn =
             get_text(&answer, "activityArn").ok_or_else(|| Failure::new("CreateActivity answered no activityArn"))?;

@@ -108,6 +108,7 @@ fn context<'a>(registry: &'a Registry, entropy: &'a Entropy) -> Context<'a> {
         request_id: "r".into(),
         logical_id: "Thing",
         name: "the-name",
+        named: true,
         retry: false,
         entropy,
         effect: EffectId::new(b"effect"),

@@ -11,8 +11,6 @@ mod policies;
 mod role;
 mod state_machine;
 mod table;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 
@@ -26,10 +24,7 @@ pub const TRANSFORM: &str = "AWS::Serverless-2016-10-31";
 /// Replaces every `AWS::Serverless::*` resource; `Transform` and `Globals` go away.
 pub fn transform(root: &Node, parameters: &BTreeMap<String, Bound>) -> Result<Node, Diagnostics> {
     let mut sam = Sam { parameters, generated: Vec::new(), renamed: BTreeMap::new(), found: Vec::new() };
-    let globals = match globals::Globals::read(root.get("Globals")) {
-        Ok(globals) => globals,
-        Err(found) => return Err(found.into()),
-    };
+    let globals = globals::Globals::read(root.get("Globals"))?;
     let resources = root.get("Resources").and_then(Node::entries).unwrap_or_default();
     for entry in resources {
         let resource_type = entry.value.get("Type").and_then(Node::as_str).unwrap_or_default();

@@ -28,7 +28,7 @@ impl Evaluator<'_> {
             "Fn::Base64" => self.base64(argument, at).map(Some),
             "Fn::GetAZs" => self.zones(argument, at).map(Some),
             "Fn::Length" => self.length(argument, at).map(Some),
-            "Fn::ToJsonString" => self.to_json_string(argument, at).map(Some),
+            "Fn::ToJsonString" => self.json_string(argument, at).map(Some),
             "Fn::And" | "Fn::Or" | "Fn::Not" | "Fn::Equals" => {
                 error(format!("Template error: {function} is only allowed in the Conditions block"), at)
             }
@@ -269,7 +269,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn to_json_string(&self, argument: &Node, at: Position) -> Result<Node, Diagnostic> {
+    fn json_string(&self, argument: &Node, at: Position) -> Result<Node, Diagnostic> {
         let message = "Template error: every Fn::ToJsonString object requires an object or a list";
         let malformed = || Diagnostic::new(message, at);
         if argument.scalar().is_some() {

@@ -136,14 +136,7 @@ impl Reader {
     fn section(&mut self, entry: &Entry) {
         let value = &entry.value;
         match entry.key.as_str() {
-            "AWSTemplateFormatVersion" => {
-                if value.scalar().as_deref() != Some("2010-09-09") {
-                    let shown = value.scalar().unwrap_or_default();
-                    let message =
-                        format!("Template format error: unsupported value for AWSTemplateFormatVersion: {shown}.");
-                    self.error(message, value.at);
-                }
-            }
+            "AWSTemplateFormatVersion" => self.version(value),
             "Description" => self.template.description = self.description(value, "Template"),
             "Metadata" => self.template.metadata = Some(value.clone()),
             "Globals" => self.template.globals = Some(value.clone()),
@@ -162,6 +155,14 @@ impl Reader {
             "Resources" => self.members(value, "Resources", RESOURCES_MAX, Reader::resource),
             "Outputs" => self.members(value, "Outputs", OUTPUTS_MAX, Reader::output),
             _ => {}
+        }
+    }
+
+    fn version(&mut self, value: &Node) {
+        let given = value.scalar().unwrap_or_default();
+        if given != "2010-09-09" {
+            let message = format!("Template format error: unsupported value for AWSTemplateFormatVersion: {given}.");
+            self.error(message, value.at);
         }
     }
 
