@@ -6,6 +6,7 @@
 //! inbox entry of the batch before).
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,21 +22,34 @@ const VALUE_BYTES: usize = 120;
 const FRAME_BYTES: usize = 800;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let dir = arguments.next().map_or_else(|| std::env::temp_dir().join("commit_rate"), PathBuf::from);
-    let time = Duration::from_secs_f64(arguments.next().map_or(Ok(3.0), |s| s.parse())?);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let dir = arguments.first().map_or_else(|| std::env::temp_dir().join("commit_rate"), PathBuf::from);
+    let seconds = arguments.get(1).map_or("3", String::as_str);
+    if let [_, _, part, n] = &arguments[..] {
+        return run(&dir, Duration::from_secs_f64(seconds.parse()?), part, n.parse()?);
+    }
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
-    disk(&dir, time)?;
-    for n in IN_FLIGHT {
-        bare_log(&dir, time, n)?;
+    let mut parts = vec![("disk", 1)];
+    parts.extend(IN_FLIGHT.map(|n| ("log", n)));
+    parts.extend(IN_FLIGHT.map(|n| ("store", n)));
+    parts.push(("reads", IN_FLIGHT[IN_FLIGHT.len() - 1]));
+    for (part, n) in parts {
+        // A process each, so that none inherits another's heap.
+        let mut child = Command::new(std::env::current_exe()?);
+        child.arg(&dir).args([seconds, part, &n.to_string()]).status()?;
     }
-    for n in IN_FLIGHT {
-        commits(&dir.join(format!("store-{n}")), time, n)?;
-    }
-    reads(&dir.join(format!("store-{}", IN_FLIGHT[IN_FLIGHT.len() - 1])))?;
     std::fs::remove_dir_all(&dir)?;
     Ok(())
+}
+
+fn run(dir: &Path, time: Duration, part: &str, n: usize) -> Result<(), Box<dyn std::error::Error>> {
+    match part {
+        "disk" => Ok(disk(dir, time)?),
+        "log" => Ok(bare_log(dir, time, n)?),
+        "store" => commits(&dir.join(format!("store-{n}")), time, n),
+        _ => reads(&dir.join(format!("store-{n}"))),
+    }
 }
 
 /// Writes and syncs `bytes` at a time, over a file that exists, until the time is up; calls a second.
@@ -92,7 +106,9 @@ impl Source {
 }
 
 fn commits(dir: &Path, time: Duration, in_flight: usize) -> Result<(), Box<dyn std::error::Error>> {
+    let start = Instant::now();
     let store = Arc::new(EmbeddedStore::open(dir, Options::default())?);
+    let opened = ms(start);
     let source = Arc::new(Source { next: AtomicU64::new(0), chance: Entropy::from_seed(1) });
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let (start, cpu) = (Instant::now(), cpu_seconds());
@@ -121,7 +137,8 @@ fn commits(dir: &Path, time: Duration, in_flight: usize) -> Result<(), Box<dyn s
     let commits = stats.commits as f64;
     println!(
         "store, {in_flight:>3} in flight                      {:>9.0} batches/s  ({:.1} a sync, {:.1} CPU-us each, slowest \
-         {:.1} ms, applied {} times, waited {} times)",
+         {:.1} ms, applied {} times, waited {} times; \
+         opened in {opened:.1} ms)",
         commits / seconds,
         commits / stats.log_syncs as f64,
         (cpu_seconds() - cpu) * 1e6 / commits,
