@@ -19,6 +19,8 @@ use crate::template::{self, Diagnostic, Diagnostics, Given, Node, Position};
 
 /// A definition's or template's file may be so large.
 const TEXT_BYTES_MAX: u64 = 1024 * 1024;
+/// All definitions of a template together may be so large: they are stored with it.
+const DEFINITIONS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Events that are read at once.
 const EVENTS_PAGE: usize = 200;
 
@@ -317,6 +319,7 @@ impl Deployer {
     ) -> Result<Vec<Artifact>, DeployError> {
         let folder = request.template.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut artifacts = Vec::new();
+        let mut definition_bytes = 0;
         // Functions of one folder and build share one package.
         let mut packed: BTreeMap<String, Value> = BTreeMap::new();
         for entry in root.get("Resources").and_then(Node::entries).unwrap_or_default() {
@@ -332,7 +335,13 @@ impl Deployer {
                 return Err(DeployError::Template { path: request.template.clone(), found });
             }
             let value = if what == What::Definition {
-                Value::String(definition(&path).await?)
+                let text = definition(&path).await?;
+                definition_bytes += text.len();
+                if definition_bytes > DEFINITIONS_BYTES_MAX {
+                    let message = format!("the template's definitions have more than {DEFINITIONS_BYTES_MAX} bytes");
+                    return Err(DeployError::Build(message));
+                }
+                Value::String(text)
             } else {
                 let build = build_request(root, request, &entry.key, &entry.value, &path, what);
                 let name = format!(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use service::{Call, Fault};
+use tracing::warn;
 
 use super::keys::{self, StackKey};
 use super::plan::Before;
@@ -248,6 +249,9 @@ impl Deployer {
         capabilities::check(&prepared, &goal.capabilities, auto_expand)
             .map_err(|message| Fault::client("InsufficientCapabilitiesException", message))?;
         let plan = self.plan(stack, &prepared, &goal)?;
+        for notice in &prepared.template.notices {
+            warn!(stack = stack.name, %notice, "template asks for what is not done");
+        }
         Ok(Admitted { plan, goal })
     }
 

@@ -18,6 +18,9 @@ use super::{Change, Deployer, Told, dynamic};
 use crate::provider::{self, Context, Failure, Made, Provider};
 use crate::template::{Node, Resource};
 
+/// Longer properties are not told in events.
+const SHOWN_BYTES_MAX: usize = 16 * 1024;
+
 /// An operation on its way forward.
 pub(super) struct Job<'a> {
     pub key: &'a StackKey,
@@ -53,14 +56,14 @@ pub(super) struct Attempt<'a> {
     pub logical_id: &'a str,
     pub name: &'a str,
     pub named: bool,
-    pub effect: u64,
+    pub effect: Option<u64>,
     pub retry: bool,
 }
 
 impl<'a> Attempt<'a> {
     /// A change or deletion of what is there: it may have happened before, and makes nothing.
     pub fn on(logical_id: &'a str, physical_id: &'a str) -> Attempt<'a> {
-        Attempt { logical_id, name: physical_id, named: false, effect: u64::MAX, retry: true }
+        Attempt { logical_id, name: physical_id, named: false, effect: None, retry: true }
     }
 }
 
@@ -251,7 +254,7 @@ impl Job<'_> {
                 record.touched = Some(Touched { token: self.operation.token.clone(), before: record.instance.clone() });
                 let effect = change.key.effect(intent.effect);
                 change.put(effect, &resource.logical_id);
-                self.tell(change, record, resource, status(intent.action, "IN_PROGRESS"), reason, Some(shown));
+                self.tell(change, record, resource, status(intent.action, "IN_PROGRESS"), reason, shown);
             })
             .await?;
         Ok(intent)
@@ -305,16 +308,9 @@ impl Job<'_> {
                 };
                 if failure.is_none() && intent.action != Action::Update {
                     let initiated = Some("Resource creation Initiated");
-                    self.tell(
-                        change,
-                        record,
-                        resource,
-                        status(intent.action, "IN_PROGRESS"),
-                        initiated,
-                        Some(shown.clone()),
-                    );
+                    self.tell(change, record, resource, status(intent.action, "IN_PROGRESS"), initiated, shown.clone());
                 }
-                self.tell(change, record, resource, status(intent.action, ending), reason, Some(shown));
+                self.tell(change, record, resource, status(intent.action, ending), reason, shown);
             })
             .await?;
         Ok(if failure.is_some() { Err(Failed { verb: verb(intent.action) }) } else { Ok(()) })
@@ -335,7 +331,7 @@ impl Job<'_> {
             logical_id: &resource.logical_id,
             name: &intent.name,
             named: rule.is_some_and(|r| intent.properties.get(r.property).is_some()),
-            effect: intent.effect,
+            effect: Some(intent.effect),
             retry,
         };
         deployer
@@ -378,14 +374,14 @@ impl Job<'_> {
         change.put(change.key.resource(&resource.logical_id), record);
     }
 
-    /// Properties as an event shows them: the values of NoEcho parameters are stars.
-    fn shown(&self, properties: &Value) -> String {
+    /// Properties as an event shows them: the values of NoEcho parameters are stars, and what is long is left out.
+    fn shown(&self, properties: &Value) -> Option<String> {
         let secrets = self.operation.target.parameters.iter().filter(|p| p.no_echo && !p.value.is_empty());
         let mut shown = properties.clone();
         for secret in secrets {
             mask(&mut shown, &secret.value);
         }
-        shown.to_string()
+        Some(shown.to_string()).filter(|text| text.len() <= SHOWN_BYTES_MAX)
     }
 }
 
@@ -418,7 +414,7 @@ impl Deployer {
             named: attempt.named,
             retry: attempt.retry,
             entropy: self.entropy(),
-            effect: EffectId::new(&caller.key.effect(attempt.effect)),
+            effect: attempt.effect.map(|number| EffectId::new(&caller.key.effect(number))),
             effect_used: AtomicBool::new(false),
         };
         let limit = self.options().resource_timeout;

@@ -30,8 +30,8 @@ pub struct Context<'a> {
     /// An earlier attempt at this very step may have been interrupted: what it made is ours.
     pub retry: bool,
     pub entropy: &'a Entropy,
-    /// The key under which this step is stored while it runs.
-    pub(crate) effect: EffectId,
+    /// The key under which this step is stored while it runs; steps that make nothing have none.
+    pub(crate) effect: Option<EffectId>,
     pub(crate) effect_used: AtomicBool,
 }
 
@@ -93,7 +93,7 @@ impl Context<'_> {
     /// At a second use in one step: one id names one effect.
     pub async fn create(&self, service: &str, operation: &str, input: Value) -> Result<Value, Refusal> {
         assert!(!self.effect_used.swap(true, Ordering::Relaxed), "a step has one effect with an id");
-        self.attempt(service, operation, input, Some(self.effect.clone())).await
+        self.attempt(service, operation, input, self.effect.clone()).await
     }
 
     async fn attempt(

@@ -111,7 +111,7 @@ fn context<'a>(registry: &'a Registry, entropy: &'a Entropy) -> Context<'a> {
         named: true,
         retry: false,
         entropy,
-        effect: EffectId::new(b"effect"),
+        effect: Some(EffectId::new(b"effect")),
         effect_used: AtomicBool::new(false),
     }
 }

@@ -269,6 +269,24 @@ fn aliases_cannot_multiply_without_bound() {
     assert!(parse(&" ".repeat(limits::TEMPLATE_BYTES_MAX + 1)).unwrap_err().message.contains("at most"));
 }
 
+#[test]
+fn counts_are_bounded() {
+    let many = |section: &str, count: usize, member: &str| {
+        let members: String = (0..count).map(|i| format!("  A{i}: {member}\n")).collect();
+        format!("{section}:\n{members}")
+    };
+    let one = "Resources: {A: {Type: T}}\n";
+    for (text, expected) in [
+        (many("Resources", 501, "{Type: T}"), "Number of resources, 501, is greater than maximum allowed, 500"),
+        (one.to_owned() + &many("Parameters", 201, "{Type: String, Default: x}"), "Number of parameters, 201"),
+        (one.to_owned() + &many("Outputs", 201, "{Value: x}"), "Number of outputs, 201"),
+    ] {
+        let error = resolve(&text).unwrap_err();
+        assert!(error.first().message.contains(expected), "{error}");
+    }
+    assert!(resolve(&many("Resources", 500, "{Type: T}")).is_ok());
+}
+
 mod never_panics {
     use super::*;
     use proptest::prelude::*;
