@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 use crate::deployments::{Deployments, is_users};
 use crate::progress::Progress;
-use crate::wiring::{EngineInvoker, GatewayInvoker, LogGroups, MappedQueues, Sessions};
+use crate::wiring::{ConfiguredKeys, EngineInvoker, GatewayInvoker, LogGroups, MappedQueues, Sessions};
 
 /// A mistake of the user's: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +75,7 @@ impl Server {
             entropy: entropy.clone(),
             logs: Arc::new(log_groups.clone()),
             packages: Arc::new(NoPackages),
-            credentials: Arc::new(OpenCredentials),
+            credentials: worker_credentials(&config),
         };
         let functions = Functions::start(function_options(&config), ports).await?;
         let invoker = Arc::new(EngineInvoker(functions.clone()));
@@ -173,6 +173,15 @@ fn open_store(data: &Path) -> Result<Arc<dyn Store>> {
     std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))
         .with_context(|| format!("protect the data folder {}", data.display()))?;
     Ok(Arc::new(EmbeddedStore::open(data.join("store"), store_embedded::Options::default())?))
+}
+
+/// What functions sign their calls with.
+fn worker_credentials(config: &Config) -> Arc<dyn function::CredentialSource> {
+    if config.credentials.is_empty() {
+        Arc::new(OpenCredentials)
+    } else {
+        Arc::new(ConfiguredKeys(config.credentials.clone()))
+    }
 }
 
 fn engine_options(config: &Config) -> engine::Options {

@@ -13,6 +13,8 @@ use queue::{QueueName, Queues, Received, VisibilityChange};
 use serde_json::{Value, json};
 use service::{Call, Fault};
 
+use crate::config::CredentialConfig;
+
 type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Functions as the engine calls them.
@@ -135,6 +137,22 @@ impl LogGroups {
 impl function::LogSink for LogGroups {
     fn put(&self, group: &str, stream: &str, scope: &Scope, events: Vec<(Timestamp, String)>) {
         self.write(scope, group, stream, events);
+    }
+}
+
+/// The operator's keys, for functions of a server that verifies signatures: a function acts as its account.
+pub struct ConfiguredKeys(pub Vec<CredentialConfig>);
+
+impl function::CredentialSource for ConfiguredKeys {
+    fn credentials(&self, scope: &Scope, _role: &str) -> function::Credentials {
+        let key = self.0.iter().find(|c| c.account == scope.account());
+        // Functions exist only in accounts that a key has reached; without one their calls are refused.
+        let (id, secret) = key.map_or(("", ""), |k| (&k.access_key_id, &k.secret_access_key));
+        function::Credentials {
+            access_key_id: id.to_owned(),
+            secret_access_key: secret.to_owned(),
+            session_token: None,
+        }
     }
 }
 
