@@ -1,7 +1,9 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::Timestamp;
+use bytes::Bytes;
 use store::{Batch, Error, Store};
 
 use crate::turn::After;
@@ -9,8 +11,13 @@ use crate::{Lease, Turn};
 
 /// How often inbox records whose sender has forgotten them are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-/// How many inbox records one sweep looks at in a row, and drops at most.
+/// How many inbox records one turn looks at; there may be more.
 const SWEEP_RECORDS_MAX: usize = 4096;
+/// Before a sweep that has not come to the end goes on, so that it does not hold up callers.
+const SWEEP_PAUSE: Duration = Duration::from_millis(100);
+/// A turn that writes so much takes no further input: stores bound a batch, and one that is refused for its size would
+/// be refused for ever.
+pub(crate) const TURN_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// What a service or the engine says about its state. Plain code: no async, no I/O but through the [`Turn`].
 pub trait Machine: Send + 'static {
@@ -34,20 +41,30 @@ pub trait Machine: Send + 'static {
         None
     }
 
-    /// Does what has come due by `turn.now()`. Called after the inputs of a turn, if due.
+    /// Does what has come due by `turn.now()`. Called after the inputs of a turn, if due. Leaves the rest for the next
+    /// turn when [`Turn::is_full`].
     fn wake(&mut self, _turn: &mut Turn<'_>) -> Result<(), Error> {
         Ok(())
     }
 }
 
 /// A cell without its loop: whoever drives it (the loop, the simulator) decides about time and commits.
-pub struct Core<M> {
-    machine: M,
+pub struct Core<M: Machine> {
+    state: State<M>,
     name: Arc<str>,
     store: Arc<dyn Store>,
     lease: Lease,
+}
+
+/// What a turn changes beside its batch.
+struct State<M: Machine> {
+    machine: M,
     loaded: bool,
+    /// Inputs for which the last turn had no room.
+    waiting: VecDeque<M::Input>,
     sweep_at: Timestamp,
+    /// The inbox record behind which the sweep goes on.
+    swept: Option<Bytes>,
 }
 
 /// What a turn wants: this batch durable, then these replies and effects.
@@ -70,7 +87,8 @@ impl<M: Machine> Core<M> {
     /// Claims the cell. The state is loaded with the first turn.
     pub fn claim(name: &str, machine: M, store: Arc<dyn Store>) -> Result<Core<M>, Error> {
         let lease = Lease::claim(&*store, name)?;
-        Ok(Core { machine, name: name.into(), store, lease, loaded: false, sweep_at: Timestamp::MIN })
+        let state = State { machine, loaded: false, waiting: VecDeque::new(), sweep_at: Timestamp::MIN, swept: None };
+        Ok(Core { state, name: name.into(), store, lease })
     }
 
     pub fn name(&self) -> &str {
@@ -83,22 +101,32 @@ impl<M: Machine> Core<M> {
 
     /// When a turn is due though no input came.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        if !self.loaded {
+        let State { machine, loaded, sweep_at, .. } = &self.state;
+        if !loaded || self.is_behind() {
             return Some(Timestamp::MIN);
         }
-        Some(self.machine.wake_at().map_or(self.sweep_at, |t| t.min(self.sweep_at)))
+        Some(machine.wake_at().map_or(*sweep_at, |t| t.min(*sweep_at)))
     }
 
-    /// Applies `inputs` at `now`. After an `Err` nothing may be committed; the next turn loads the state anew.
+    /// Whether the last turn left inputs for the next one, which takes them first.
+    pub fn is_behind(&self) -> bool {
+        !self.state.waiting.is_empty()
+    }
+
+    /// Applies `inputs` at `now`, as many as a batch has room for. After an `Err` nothing may be committed; the next
+    /// turn loads the state anew.
     pub fn turn(&mut self, inputs: impl IntoIterator<Item = M::Input>, now: Timestamp) -> Result<Outcome, Error> {
+        self.state.waiting.extend(inputs);
         let mut turn = Turn::new(now, &self.name, &*self.store);
-        let result = Self::fill(&mut self.machine, &mut self.loaded, &mut self.sweep_at, inputs, &mut turn);
+        let result = self.state.fill(&mut turn);
         let (batch, after) = turn.finish();
         let outcome = Outcome { batch: if batch.is_empty() { batch } else { batch.fenced(self.lease.fence()) }, after };
         match result {
             Ok(()) => Ok(outcome),
             Err(error) => {
-                self.loaded = false;
+                self.state.loaded = false;
+                // Their callers are to try again, rather than wait for a store that may be long in trouble.
+                self.state.waiting.clear();
                 outcome.release(Err(&error));
                 Err(error)
             }
@@ -107,30 +135,28 @@ impl<M: Machine> Core<M> {
 
     /// The batch of the last turn was refused: what the machine holds in memory has not happened.
     pub fn not_committed(&mut self) {
-        self.loaded = false;
+        self.state.loaded = false;
     }
+}
 
-    fn fill(
-        machine: &mut M,
-        loaded: &mut bool,
-        sweep_at: &mut Timestamp,
-        inputs: impl IntoIterator<Item = M::Input>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Error> {
-        if !*loaded {
-            machine.load(turn)?;
-            *loaded = true;
+impl<M: Machine> State<M> {
+    fn fill(&mut self, turn: &mut Turn<'_>) -> Result<(), Error> {
+        if !self.loaded {
+            self.machine.load(turn)?;
+            self.loaded = true;
         }
-        for input in inputs {
-            machine.apply(input, turn)?;
+        while !turn.is_full()
+            && let Some(input) = self.waiting.pop_front()
+        {
+            self.machine.apply(input, turn)?;
         }
-        if machine.wake_at().is_some_and(|t| t <= turn.now()) {
-            machine.wake(turn)?;
+        if self.machine.wake_at().is_some_and(|t| t <= turn.now()) {
+            self.machine.wake(turn)?;
         }
-        machine.settle(turn)?;
-        if *sweep_at <= turn.now() {
-            turn.sweep_inbox(SWEEP_RECORDS_MAX)?;
-            *sweep_at = turn.now() + SWEEP_INTERVAL;
+        self.machine.settle(turn)?;
+        if self.sweep_at <= turn.now() {
+            self.swept = turn.sweep_inbox(self.swept.take(), SWEEP_RECORDS_MAX)?;
+            self.sweep_at = turn.now() + if self.swept.is_some() { SWEEP_PAUSE } else { SWEEP_INTERVAL };
         }
         Ok(())
     }

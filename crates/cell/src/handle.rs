@@ -111,7 +111,15 @@ impl<I: Send + 'static> Cell<I> {
     pub async fn call<T: Send + 'static>(&self, make: impl FnOnce(Reply<T>) -> I) -> Result<T, CellError> {
         let (reply, answer) = Reply::channel();
         self.send(make(reply))?;
-        answer.await.unwrap_or(Err(CellError::Stopped))
+        answer.await.unwrap_or_else(|_| Err(self.unanswered()))
+    }
+
+    /// Why a [`Reply`] was dropped: the loop has ended, or the turn failed before it came to the input.
+    pub fn unanswered(&self) -> CellError {
+        if self.is_stopped() {
+            return CellError::Stopped;
+        }
+        CellError::NotCommitted(Error::Retryable("the turn failed".to_owned()))
     }
 }
 
@@ -179,14 +187,17 @@ async fn run<M: Machine>(
 ) {
     let mut waiting = Vec::new();
     loop {
-        let wait = core.wake_at().map_or(Duration::from_secs(3600), |t| t.since(clock.now()));
-        let received = tokio::select! {
-            biased;
-            n = inputs.recv_many(&mut waiting, options.inputs_per_turn_max) => Some(n),
-            () = tokio::time::sleep(wait) => None,
-        };
-        if received == Some(0) {
-            return;
+        // Inputs for which the last turn had no room come first.
+        if !core.is_behind() {
+            let wait = core.wake_at().map_or(Duration::from_secs(3600), |t| t.since(clock.now()));
+            let received = tokio::select! {
+                biased;
+                n = inputs.recv_many(&mut waiting, options.inputs_per_turn_max) => Some(n),
+                () = tokio::time::sleep(wait) => None,
+            };
+            if received == Some(0) {
+                return;
+            }
         }
         match run_turn(&mut core, std::mem::take(&mut waiting), &*clock).await {
             Ok(()) => {}

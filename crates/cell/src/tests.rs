@@ -184,3 +184,62 @@ fn shards_are_even_and_fixed() {
     assert!(counts.iter().all(|c| (800..1200).contains(c)), "{counts:?}");
     assert_eq!(shard_of(b"a", 16), shard_of(b"a", 16));
 }
+
+#[tokio::test]
+async fn who_waits_behind_an_input_that_fails_the_turn_is_told_to_try_again() {
+    let cell = start(&Arc::new(Refusing::default())).await;
+    // Both are taken in one turn: the cell's loop shares this thread.
+    let (first, second) = tokio::join!(add(&cell, 0, None), add(&cell, 5, None));
+    assert!(matches!(first, Err(CellError::NotCommitted(_))));
+    assert!(matches!(second, Err(CellError::NotCommitted(Error::Retryable(_)))), "{second:?}");
+    assert_eq!(add(&cell, 5, None).await, Ok(5));
+}
+
+/// Writes values of a given size.
+struct Fill(u64);
+
+impl Machine for Fill {
+    type Input = (usize, Reply<()>);
+
+    fn load(&mut self, _: &mut Turn<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn apply(&mut self, (bytes, reply): Self::Input, turn: &mut Turn<'_>) -> Result<(), Error> {
+        self.0 += 1;
+        turn.put(Key::new("fill").u64(self.0), vec![0; bytes]);
+        turn.reply(reply, ());
+        Ok(())
+    }
+}
+
+#[test]
+fn a_turn_writes_no_more_than_a_batch_holds() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let mut core = Core::claim("fill", Fill(0), store).unwrap();
+    let mut inputs: Vec<_> = (0..20).map(|_| (1 << 20, Reply::channel().0)).collect();
+    let mut sizes = Vec::new();
+    while core.is_behind() || !inputs.is_empty() {
+        let outcome = core.turn(std::mem::take(&mut inputs), Timestamp::from_millis(0)).unwrap();
+        sizes.push(outcome.batch.writes.len());
+        outcome.release(Ok(()));
+    }
+    assert_eq!(sizes, [8, 8, 4]);
+}
+
+#[test]
+fn a_sweep_of_many_records_goes_on_until_it_is_done() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let mut batch = Batch::new();
+    for n in 0..10_000 {
+        batch.put(Key::new("inbox").str("sum").bytes(&outbox_key("engine/0", n)), vec![0]);
+    }
+    store.commit(batch).wait().unwrap();
+    let mut core = Core::claim("sum", Sum::default(), store.clone()).unwrap();
+    for n in 0..3 {
+        let mut outcome = core.turn(Vec::new(), Timestamp::from_millis(n * 100)).unwrap();
+        store.commit(std::mem::take(&mut outcome.batch)).wait().unwrap();
+        outcome.release(Ok(()));
+    }
+    assert_eq!(store.scan(&Range::prefix(Key::new("inbox").as_bytes())).unwrap().len(), 0);
+}

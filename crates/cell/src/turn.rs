@@ -6,6 +6,7 @@ use base::Timestamp;
 use bytes::Bytes;
 use store::{Batch, Entry, Error, Key, Range, Store};
 
+use crate::core::TURN_BYTES_MAX;
 use crate::handle::Reply;
 
 /// What runs after the commit, told whether it stands.
@@ -20,6 +21,8 @@ pub struct Turn<'a> {
     cell: &'a str,
     store: &'a dyn Store,
     writes: BTreeMap<Bytes, Option<Bytes>>,
+    /// About how many bytes the batch will have.
+    bytes: usize,
     after: Vec<After>,
 }
 
@@ -44,7 +47,7 @@ fn inbox_key(cell: &str, effect: &[u8]) -> Vec<u8> {
 
 impl<'a> Turn<'a> {
     pub(crate) fn new(now: Timestamp, cell: &'a str, store: &'a dyn Store) -> Turn<'a> {
-        Turn { now, cell, store, writes: BTreeMap::new(), after: Vec::new() }
+        Turn { now, cell, store, writes: BTreeMap::new(), bytes: 0, after: Vec::new() }
     }
 
     /// The time of this turn: all its inputs happen at it.
@@ -103,11 +106,25 @@ impl<'a> Turn<'a> {
     }
 
     pub fn put(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.writes.insert(key.into(), Some(value.into()));
+        let (key, value) = (key.into(), value.into());
+        self.bytes += key.len() + value.len();
+        self.writes.insert(key, Some(value));
     }
 
     pub fn delete(&mut self, key: impl Into<Bytes>) {
-        self.writes.insert(key.into(), None);
+        let key = key.into();
+        self.bytes += key.len();
+        self.writes.insert(key, None);
+    }
+
+    /// Counts bytes that the machine will write only when the turn is settled.
+    pub fn expect_bytes(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    /// Whether the turn writes so much that what is left to do is left to the next one.
+    pub fn is_full(&self) -> bool {
+        self.bytes >= TURN_BYTES_MAX
     }
 
     /// Answers a caller once the turn is durable; if it cannot be made so, the caller is told that instead.
@@ -143,25 +160,22 @@ impl<'a> Turn<'a> {
         self.put(inbox_key(self.cell, effect), answer);
     }
 
-    /// Drops inbox records whose outbox entry is gone; returns how many.
-    pub(crate) fn sweep_inbox(&mut self, records_max: usize) -> Result<usize, Error> {
+    /// Drops inbox records whose outbox entry is gone, of the next `records_max` ones behind `after`; returns the last
+    /// of these if there may be more.
+    pub(crate) fn sweep_inbox(&mut self, after: Option<Bytes>, records_max: usize) -> Result<Option<Bytes>, Error> {
         let prefix = inbox_prefix(self.cell);
-        let mut swept = 0;
         let mut range = Range::prefix(&prefix).limit(records_max);
-        loop {
-            let records = self.store.scan(&range)?;
-            for (key, _) in &records {
-                let effect = store::KeyReader::new(&key[prefix.len()..]).bytes()?;
-                if self.store.get(&effect)?.is_none() {
-                    self.delete(key.clone());
-                    swept += 1;
-                }
-            }
-            match records.last() {
-                Some((last, _)) if records.len() == records_max && swept < records_max => range = range.after(last),
-                _ => return Ok(swept),
+        if let Some(after) = after {
+            range = range.after(&after);
+        }
+        let records = self.store.scan(&range)?;
+        for (key, _) in &records {
+            let effect = store::KeyReader::new(&key[prefix.len()..]).bytes()?;
+            if self.store.get(&effect)?.is_none() {
+                self.delete(key.clone());
             }
         }
+        Ok(records.last().filter(|_| records.len() == records_max).map(|(last, _)| last.clone()))
     }
 
     /// Whether anything would be written.
