@@ -10,6 +10,7 @@ use store::{Batch, Commit, CommitSender, Error, Fence, KEY_BYTES_MAX, VALUE_BYTE
 use crate::Options;
 use crate::log::frame::{PAYLOAD_BYTES_MAX, frame_bytes};
 use crate::log::wal::{AppendError, Wal};
+use crate::overlay::Passed;
 use crate::store::Shared;
 
 /// Fences whose values the committer remembers.
@@ -238,10 +239,11 @@ impl Committer {
         }
         self.last_append = started.elapsed();
         let accepted = batches.len() as u64;
+        let mut passed = Passed::default();
         if accepted > 0 {
             self.next_seq += accepted;
             self.unmarked = true;
-            self.shared.overlay.insert(first_seq, batches);
+            passed = self.shared.overlay.insert(first_seq, batches);
         }
         let metrics = &self.shared.metrics;
         metrics.groups.add(1);
@@ -254,6 +256,7 @@ impl Committer {
         if self.fences.len() > FENCES_MAX {
             self.fences.clear();
         }
+        self.shared.overlay.forget(passed, |key| self.shared.index.may_have(key));
         self.shared.apply_if_due();
     }
 

@@ -166,7 +166,11 @@ impl Index {
     }
 
     /// Whether the index may have the key: damage is no reason to say no.
-    fn may_have(&self, stored_key: &[u8]) -> bool {
+    pub(crate) fn may_have(&self, key: &[u8]) -> bool {
+        with_user_key(key, |stored_key| self.may_have_stored(stored_key))
+    }
+
+    fn may_have_stored(&self, stored_key: &[u8]) -> bool {
         guard(|| Ok(self.tree.contains_key(stored_key, SeqNo::MAX)?)).unwrap_or(true)
     }
 
@@ -237,7 +241,7 @@ impl Index {
                         ingestion.write(stored_key.as_slice(), stored.as_slice())?;
                     }
                     // Put and deleted before it ever came here: most of what passes through queues and inboxes.
-                    None if !self.may_have(&stored_key) => {
+                    None if !self.may_have_stored(&stored_key) => {
                         skipped += 1;
                         continue;
                     }

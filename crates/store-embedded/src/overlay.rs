@@ -28,6 +28,8 @@ pub(crate) struct Overlay {
 struct State {
     active: Layer,
     active_bytes: usize,
+    /// Counts growing layers.
+    generation: u64,
     /// The last batch in `active`, or in what lies below it.
     last_seq: u64,
     frozen: Option<Arc<Layer>>,
@@ -39,6 +41,13 @@ struct State {
 pub(crate) struct Frozen {
     pub(crate) layer: Arc<Layer>,
     pub(crate) last_seq: u64,
+}
+
+/// Keys of a growing layer that were put and deleted there: to be forgotten where nothing lies below them.
+#[derive(Default)]
+pub(crate) struct Passed {
+    generation: u64,
+    keys: Vec<Bytes>,
 }
 
 /// The overlay's part of a scan, at one point in time, with what `below` took at that same point.
@@ -78,10 +87,14 @@ impl Overlay {
     }
 
     /// Makes batches visible, whole and in order; `first_seq` is the first one's number.
-    pub(crate) fn insert(&self, first_seq: u64, batches: Vec<Batch>) {
+    pub(crate) fn insert(&self, first_seq: u64, batches: Vec<Batch>) -> Passed {
+        let mut passed = Passed::default();
         let mut batches = (first_seq..).zip(batches).peekable();
         while batches.peek().is_some() {
             let mut state = self.write();
+            if state.generation != passed.generation {
+                passed = Passed { generation: state.generation, keys: Vec::new() };
+            }
             let mut writes = 0;
             while writes < WRITES_PER_HOLD
                 && let Some((seq, batch)) = batches.next()
@@ -89,25 +102,59 @@ impl Overlay {
                 writes += batch.writes.len() + 1;
                 state.last_seq = seq;
                 for write in batch.writes {
-                    self.insert_write(&mut state, write);
+                    passed.keys.extend(self.insert_write(&mut state, write));
                 }
             }
         }
+        passed
     }
 
-    fn insert_write(&self, state: &mut State, write: Write) {
+    /// Returns the key if this deleted what the same layer had put.
+    fn insert_write(&self, state: &mut State, write: Write) -> Option<Bytes> {
         let (key, value) = match write {
             Write::Put(key, value) => (key, Some(value)),
             Write::Delete(key) => (key, None),
         };
+        let deleted = value.is_none().then(|| key.clone());
         let (key_bytes, added) = (key.len(), entry_bytes(&key, value.as_ref()));
-        let removed = match state.active.insert(key, value) {
-            Some(old) => ENTRY_BYTES + key_bytes + old.map_or(0, |v| v.len()),
-            None => 0,
-        };
+        let old = state.active.insert(key, value);
+        let removed = old.as_ref().map_or(0, |old| ENTRY_BYTES + key_bytes + old.as_ref().map_or(0, |v| v.len()));
         state.active_bytes = state.active_bytes + added - removed;
         self.bytes.fetch_add(added, Ordering::Relaxed);
         self.bytes.fetch_sub(removed, Ordering::Relaxed);
+        deleted.filter(|_| old.flatten().is_some())
+    }
+
+    /// Drops the notes that keys are deleted, where the layer below and the index (`may_have`) have nothing to hide:
+    /// else a queue's head would soon be a long row of them, for every scan to walk.
+    pub(crate) fn forget(&self, passed: Passed, may_have: impl Fn(&[u8]) -> bool) {
+        let Passed { generation, mut keys } = passed;
+        if keys.is_empty() {
+            return;
+        }
+        let frozen = {
+            let state = self.read();
+            if state.generation != generation {
+                return;
+            }
+            state.frozen.clone()
+        };
+        keys.retain(|key| frozen.as_ref().is_none_or(|f| !f.contains_key(key)) && !may_have(key));
+        for keys in keys.chunks(WRITES_PER_HOLD) {
+            let mut state = self.write();
+            // Frozen meanwhile: then the index may come to have the key, or is told that it is deleted.
+            if state.generation != generation {
+                return;
+            }
+            for key in keys {
+                if let Some(None) = state.active.get(key) {
+                    state.active.remove(key);
+                    let removed = entry_bytes(key, None);
+                    state.active_bytes -= removed;
+                    self.bytes.fetch_sub(removed, Ordering::Relaxed);
+                }
+            }
+        }
     }
 
     /// Closes the growing layer for writing to the index. `None`: there is nothing new since the last one.
@@ -118,6 +165,7 @@ impl Overlay {
             return None;
         }
         let layer = Arc::new(std::mem::take(&mut state.active));
+        state.generation += 1;
         state.frozen_bytes = std::mem::take(&mut state.active_bytes);
         state.frozen = Some(layer.clone());
         Some(Frozen { layer, last_seq: state.last_seq })
