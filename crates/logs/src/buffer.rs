@@ -15,10 +15,11 @@ use crate::logs::EVENT_OVERHEAD_BYTES;
 
 /// Longer lines are cut into events of this size, as AWS does with its largest event.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024 - EVENT_OVERHEAD_BYTES;
-/// Events of one stream that one write takes.
+/// Events of one stream, and bytes of them, that one write takes.
 const WRITE_EVENTS_MAX: usize = 10_000;
-/// Streams that are written at the same time.
-const WRITES_MAX: usize = 64;
+const WRITE_BYTES_MAX: usize = 1024 * 1024;
+/// Streams that are written at the same time; with the bytes of a write this bounds what a turn can hold of them.
+const WRITES_MAX: usize = 16;
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// A write that fails so often is given up: its events count as dropped.
 const TRIES_MAX: usize = 100;
@@ -157,12 +158,17 @@ async fn write(shared: Arc<Shared>, cells: Cells<Input>, now: Timestamp, (group,
     events.sort_by_key(|(at, _)| *at);
     let mut dropped = 0;
     while !events.is_empty() {
-        let rest = events.split_off(events.len().min(WRITE_EVENTS_MAX));
+        let mut bytes = 0;
+        let fits = |(_, message): &&NewEvent| {
+            bytes += message.len() + EVENT_OVERHEAD_BYTES;
+            bytes <= WRITE_BYTES_MAX
+        };
+        let count = events.iter().take(WRITE_EVENTS_MAX).take_while(fits).count().max(1);
+        let rest = events.split_off(count);
         let part = std::mem::replace(&mut events, rest);
-        let count = part.len() as u64;
         match write_part(&cells, &group, &stream, part).await {
             Written::Yes => {}
-            Written::No => dropped += count,
+            Written::No => dropped += count as u64,
             Written::Stopped => break,
         }
     }

@@ -30,7 +30,7 @@ mod tail;
 mod tests;
 
 pub use input::EventPosition;
-pub use logs::{FilterQuery, FilteredEvent, Logs, Options};
+pub use logs::{FilterQuery, FilteredEvent, FilteredPage, Logs, Options};
 pub use machine::CELLS;
 pub use name::GroupName;
 pub use pattern::{Pattern, PatternError};

@@ -6,7 +6,7 @@ use base::{Clock, Timestamp};
 use cell::{CellOptions, Cells};
 use service::{Fault, Service};
 use store::{Error, Range, Store};
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, SemaphorePermit, broadcast};
 use tracing::error;
 
 use crate::buffer::Buffer;
@@ -24,11 +24,17 @@ pub(crate) const ANSWER_EVENTS_MAX: usize = 10_000;
 /// Announcements that a follower may be behind before it reads from the store again.
 const ANNOUNCEMENTS_MAX: usize = 4096;
 const STREAMS_PAGE: usize = 1024;
+const BYTES_PER_PERMIT: usize = 1024;
 
 /// How the service is bounded.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub cell: CellOptions,
+    /// Bytes of events over the API that may wait to be stored before callers are told to try again.
+    pub put_bytes_waiting_max: usize,
+    /// Bytes of them that are handed to the cells at a time: what one turn's batch can hold of them, which must stay
+    /// well below what the store takes in one batch.
+    pub put_bytes_storing_max: usize,
     /// Bytes of the process's own lines that may wait to be written; what comes beyond is dropped and counted.
     pub buffer_bytes_max: usize,
     /// For how long lines gather before they are written.
@@ -37,7 +43,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { cell: CellOptions::default(), buffer_bytes_max: 32 * 1024 * 1024, linger: Duration::from_millis(20) }
+        Options {
+            cell: CellOptions { inputs_per_turn_max: 256, ..CellOptions::default() },
+            put_bytes_waiting_max: 128 * 1024 * 1024,
+            put_bytes_storing_max: 24 * 1024 * 1024,
+            buffer_bytes_max: 32 * 1024 * 1024,
+            linger: Duration::from_millis(20),
+        }
     }
 }
 
@@ -53,6 +65,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     announcements: broadcast::Sender<Arc<Announcement>>,
     buffer: Buffer,
+    waiting_room: Semaphore,
+    storing_room: Semaphore,
 }
 
 /// Which events to look for.
@@ -80,7 +94,8 @@ pub struct FilteredEvent {
 }
 
 /// A page of events, and from where to go on if there may be more.
-pub(crate) struct Filtered {
+#[derive(Clone, Debug)]
+pub struct FilteredPage {
     pub events: Vec<FilteredEvent>,
     pub next: Option<EventPosition>,
 }
@@ -98,7 +113,16 @@ impl Logs {
         let make = |index: usize| LogsCell::new(index, announcements.clone());
         let cells = Cells::start("logs", CELLS, make, &store, &clock, &options.cell).await?;
         let buffer = Buffer::start(cells.clone(), clock.clone(), options.buffer_bytes_max, options.linger);
-        Ok(Logs { inner: Arc::new(Inner { cells, store, clock, announcements, buffer }) })
+        let inner = Inner {
+            cells,
+            store,
+            clock,
+            announcements,
+            buffer,
+            waiting_room: Semaphore::new(options.put_bytes_waiting_max / BYTES_PER_PERMIT),
+            storing_room: Semaphore::new(options.put_bytes_storing_max / BYTES_PER_PERMIT),
+        };
+        Ok(Logs { inner: Arc::new(inner) })
     }
 
     /// The service's operations, for a registry.
@@ -126,7 +150,7 @@ impl Logs {
     /// Finds events; the answer may be empty though there are more to look at.
     ///
     /// Reads from disk: the work is done off the runtime's workers.
-    pub(crate) async fn filter(&self, group: &GroupName, query: FilterQuery) -> Result<Filtered, Fault> {
+    pub async fn filter(&self, group: &GroupName, query: FilterQuery) -> Result<FilteredPage, Fault> {
         let (logs, group) = (self.clone(), group.clone());
         self.blocking(move || logs.filter_now(&group, &query)).await
     }
@@ -143,7 +167,7 @@ impl Logs {
         })
     }
 
-    fn filter_now(&self, group: &GroupName, query: &FilterQuery) -> Result<Filtered, Fault> {
+    fn filter_now(&self, group: &GroupName, query: &FilterQuery) -> Result<FilteredPage, Fault> {
         let record = self.group(group)?.ok_or_else(fault::no_group)?;
         let shown_from = record.expired_before(self.now());
         let start = query.start.map_or(shown_from, |start| start.max(shown_from));
@@ -164,7 +188,7 @@ impl Logs {
                 break;
             }
             if events.len() == limit || answer_bytes > ANSWER_BYTES_MAX || scanned_bytes > SCAN_BYTES_MAX {
-                return Ok(Filtered { events, next: Some(event.position) });
+                return Ok(FilteredPage { events, next: Some(event.position) });
             }
             scanned_bytes += event.message.len() + EVENT_OVERHEAD_BYTES;
             if query.pattern.as_ref().is_none_or(|pattern| pattern.matches(&event.message)) {
@@ -177,7 +201,7 @@ impl Logs {
                 });
             }
         }
-        Ok(Filtered { events, next: None })
+        Ok(FilteredPage { events, next: None })
     }
 
     fn streams_for(&self, group: u64, query: &FilterQuery) -> Result<Vec<NamedStream>, Fault> {
@@ -231,6 +255,15 @@ impl Logs {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.now()
+    }
+
+    /// A place for so many bytes of events until they are stored.
+    pub(crate) async fn put_room(&self, bytes: usize) -> Result<[SemaphorePermit<'_>; 2], Fault> {
+        let permits = u32::try_from(bytes / BYTES_PER_PERMIT).unwrap_or(u32::MAX);
+        let refused = || Fault::throttling("too many log events wait to be stored, try again");
+        let waiting = self.inner.waiting_room.try_acquire_many(permits).map_err(|_| refused())?;
+        let storing = self.inner.storing_room.acquire_many(permits).await.map_err(|_| refused())?;
+        Ok([waiting, storing])
     }
 
     /// Asks the cell that owns the group.

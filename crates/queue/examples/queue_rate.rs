@@ -1,6 +1,8 @@
 //! Prints how many messages a second are sent, received and deleted, through the same registry that the gateway uses.
 //!
-//!     cargo run --release -p queue --example queue_rate -- [messages] [queues] [clients] [body bytes]
+//!     cargo run --release -p queue --example queue_rate -- [messages] [queues] [clients] [body bytes] [folder]
+//!
+//! With a folder the messages are durable there; without one they are in memory.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +12,8 @@ use bytes::Bytes;
 use queue::{Options, Queues};
 use serde_json::{Value, json};
 use service::{Call, Registry};
-use store::MemoryStore;
+use store::{MemoryStore, Store};
+use store_embedded::EmbeddedStore;
 
 const BATCH: usize = 10;
 
@@ -18,14 +21,14 @@ const BATCH: usize = 10;
 async fn main() {
     let number = |n: usize, default: usize| std::env::args().nth(n).and_then(|a| a.parse().ok()).unwrap_or(default);
     let (messages, queues, clients, body_bytes) = (number(1, 200_000), number(2, 4), number(3, 32), number(4, 256));
-    let service = Queues::start(
-        Arc::new(MemoryStore::new()),
-        Arc::new(SystemClock::new()),
-        Entropy::from_os().into(),
-        Options::default(),
-    )
-    .await
-    .expect("start the queues");
+    let folder = std::env::args().nth(5).map(|parent| tempfile::tempdir_in(parent).expect("a fresh folder"));
+    let store: Arc<dyn Store> = match &folder {
+        Some(folder) => Arc::new(EmbeddedStore::open(folder.path(), Default::default()).expect("open the store")),
+        None => Arc::new(MemoryStore::new()),
+    };
+    let clock = Arc::new(SystemClock::new());
+    let service = Queues::start(store, clock, Entropy::from_os().into(), Options::default()).await;
+    let service = service.expect("start the queues");
     let mut registry = Registry::new();
     registry.add(service.service());
     let registry = Arc::new(registry);
@@ -43,7 +46,10 @@ async fn main() {
     let seconds = start.elapsed().as_secs_f64();
     let rate = (per_client * clients) as f64 / seconds;
     println!("{} messages of {body_bytes} bytes sent, received and deleted in {seconds:.2} s", per_client * clients);
-    println!("{rate:.0} messages/s (memory store, {queues} queues, {clients} clients, batches of {BATCH})");
+    println!(
+        "{rate:.0} messages/s ({} store, {queues} queues, {clients} clients, batches of {BATCH})",
+        if folder.is_some() { "embedded" } else { "memory" }
+    );
 }
 
 async fn work(registry: Arc<Registry>, queue: String, messages: usize, body_bytes: usize) {

@@ -20,7 +20,7 @@ use crate::stored::LeavingRecord;
 
 /// Messages that are carried together, and roughly how many bytes of them.
 const LOAD_MESSAGES_MAX: usize = 256;
-const LOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
+const LOAD_BYTES_MAX: usize = 1024 * 1024;
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Carries until the cells have stopped, which it does not keep from it.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::Timestamp;
+use bytes::Bytes;
 use cell::{Machine, Turn, shard_of};
 use service::Fault;
 use store::Error;
@@ -40,6 +41,10 @@ const NUMBERS_RESERVED: u64 = 65_536;
 const SWEEP_MAX: usize = 1_000;
 /// Queues that one wake attends to.
 const QUEUES_PER_WAKE_MAX: usize = 64;
+/// Bytes of messages that one turn moves between queues, beside one message of any size.
+const MOVED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How soon a move is tried again for which the outbox has no room.
+const MOVE_PAUSE: Duration = Duration::from_millis(100);
 /// Deduplication ids are forgotten up to this much later than they could be, many at once.
 const FORGET_SLACK: Duration = Duration::from_secs(30);
 
@@ -64,6 +69,8 @@ pub(crate) struct Queue {
     attempts: VecDeque<(Timestamp, String)>,
     /// The running move task's number and when it goes on.
     task: Option<(u64, Timestamp)>,
+    /// When a receive that could not look at all messages should be tried again for those who wait.
+    retry_at: Option<Timestamp>,
     timer: Option<Timestamp>,
 }
 
@@ -83,6 +90,8 @@ pub(crate) struct QueueCell {
     outbox: BTreeSet<u64>,
     /// Queues that an input changed, to be attended to at its end.
     touched: BTreeSet<u64>,
+    /// Bytes that this turn has moved between queues.
+    moved_bytes: usize,
     message_count: usize,
 }
 
@@ -107,6 +116,7 @@ impl QueueCell {
             garbage: BTreeSet::new(),
             outbox: BTreeSet::new(),
             touched: BTreeSet::new(),
+            moved_bytes: 0,
             message_count: 0,
         }
     }
@@ -142,6 +152,29 @@ impl QueueCell {
         let entry = Entry::new(state.sent_at, state.visible_at, state.received);
         self.queue(serial).index.insert(seq, entry, state.group.as_deref());
         self.message_count += 1;
+    }
+
+    /// A turn that has written nothing yet is a new one, for all that is bounded by turn.
+    fn begin(&mut self, turn: &Turn<'_>) {
+        if turn.is_clean() {
+            self.moved_bytes = 0;
+        }
+    }
+
+    /// Whether this turn may move so many bytes more; counts them if so.
+    fn may_move(&mut self, bytes: usize) -> bool {
+        let fits = self.moved_bytes == 0 || self.moved_bytes + bytes <= MOVED_BYTES_MAX;
+        self.moved_bytes += if fits { bytes } else { 0 };
+        fits
+    }
+
+    /// A message's stored record.
+    fn body(&self, serial: u64, seq: u64, turn: &Turn<'_>) -> Result<Bytes, Error> {
+        let record = match self.cache.get(serial, seq) {
+            Some(record) => Some(record),
+            None => turn.get(&key::body(serial, seq))?,
+        };
+        record.ok_or_else(|| Error::Corrupt(format!("message {seq} has no body")))
     }
 
     /// Every change of a queue ends here, so that those who wait for messages are served and its timer is set.
@@ -190,6 +223,7 @@ impl QueueCell {
     fn wake_queue(&mut self, serial: u64, turn: &mut Turn<'_>) -> Result<(), Error> {
         let now = turn.now();
         let queue = self.queue(serial);
+        queue.retry_at = None;
         queue.index.settle(now);
         let mut expired = Vec::new();
         while expired.len() < SWEEP_MAX
@@ -256,11 +290,12 @@ impl Queue {
     /// When the queue needs attention though nobody calls.
     fn due(&self, is_waited_for: bool) -> Option<Timestamp> {
         let visible = self.index.next_visible_at().filter(|_| is_waited_for);
+        let retry = self.retry_at.filter(|_| is_waited_for);
         let expiry = self.index.oldest().map(|(at, _)| at + self.settings.retention());
         let known = self.known_order.front().map(|(at, _)| *at + FORGET_SLACK);
         let attempt = self.attempts.front().map(|(at, _)| *at + FORGET_SLACK);
         let task = self.task.map(|(_, at)| at);
-        [visible, expiry, known, attempt, task].into_iter().flatten().min()
+        [visible, retry, expiry, known, attempt, task].into_iter().flatten().min()
     }
 
     /// Drops deduplication ids and receive attempts that have expired, at most `max` of each.
@@ -293,6 +328,7 @@ impl Machine for QueueCell {
     }
 
     fn apply(&mut self, input: Input, turn: &mut Turn<'_>) -> Result<(), Error> {
+        self.begin(turn);
         match input {
             Input::Create { name, settings, new, reply } => {
                 let answer = self.create(name, *settings, *new, turn)?;
@@ -360,6 +396,7 @@ impl Machine for QueueCell {
     }
 
     fn wake(&mut self, turn: &mut Turn<'_>) -> Result<(), Error> {
+        self.begin(turn);
         let now = turn.now();
         // First what has come due for the queues: a waiter's last chance.
         for _ in 0..QUEUES_PER_WAKE_MAX {

@@ -29,11 +29,18 @@ pub struct Options {
     pub cell: CellOptions,
     /// Bytes of messages that may wait to be stored before senders are told to try again.
     pub send_bytes_waiting_max: usize,
+    /// Bytes of messages that are handed to the cells at a time: what one turn's batch can hold of them, which must
+    /// stay well below what the store takes in one batch.
+    pub send_bytes_storing_max: usize,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { cell: CellOptions::default(), send_bytes_waiting_max: 128 * MESSAGE_BYTES_MAX }
+        Options {
+            cell: CellOptions { inputs_per_turn_max: 256, ..CellOptions::default() },
+            send_bytes_waiting_max: 128 * MESSAGE_BYTES_MAX,
+            send_bytes_storing_max: 24 * MESSAGE_BYTES_MAX,
+        }
     }
 }
 
@@ -48,7 +55,9 @@ struct Inner {
     store: Arc<dyn Store>,
     entropy: Arc<Entropy>,
     receipts: Receipts,
-    send_room: Semaphore,
+    waiting_room: Semaphore,
+    storing_room: Semaphore,
+    send_bytes_max: usize,
 }
 
 /// A message to send.
@@ -115,8 +124,16 @@ impl Queues {
         for (index, departures) in receivers.into_iter().enumerate() {
             tokio::spawn(courier::run(departures, index, Arc::downgrade(&cells), store.clone()));
         }
-        let send_room = Semaphore::new(options.send_bytes_waiting_max / BYTES_PER_PERMIT);
-        Ok(Queues { inner: Arc::new(Inner { cells, store, entropy, receipts, send_room }) })
+        let inner = Inner {
+            cells,
+            store,
+            entropy,
+            receipts,
+            waiting_room: Semaphore::new(options.send_bytes_waiting_max / BYTES_PER_PERMIT),
+            storing_room: Semaphore::new(options.send_bytes_storing_max / BYTES_PER_PERMIT),
+            send_bytes_max: options.send_bytes_storing_max.min(options.send_bytes_waiting_max),
+        };
+        Ok(Queues { inner: Arc::new(inner) })
     }
 
     /// The service's operations, for a registry.
@@ -305,7 +322,7 @@ impl Queues {
         effect: Option<EffectId>,
     ) -> Result<Vec<Result<SentMessage, Fault>>, Fault> {
         let bytes = messages.iter().map(|m| m.record.len()).sum();
-        let _room = self.send_room(bytes)?;
+        let _room = self.send_room(bytes).await?;
         let arn: Arc<str> = name.arn().into();
         let send = |reply| Input::Send { arn: arn.clone(), messages, effect, reply };
         let answer = self.cell(&arn).call(send).await.map_err(fault::of_cell)?;
@@ -317,10 +334,14 @@ impl Queues {
     }
 
     /// A place for so many bytes until they are stored.
-    fn send_room(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Fault> {
-        let permits = u32::try_from(bytes.div_ceil(BYTES_PER_PERMIT)).unwrap_or(u32::MAX);
-        let room = self.inner.send_room.try_acquire_many(permits);
-        room.map_err(|_| fault::throttled("Too many messages wait to be stored; try again."))
+    async fn send_room(&self, bytes: usize) -> Result<[SemaphorePermit<'_>; 2], Fault> {
+        let inner = &*self.inner;
+        let permits = u32::try_from(bytes / BYTES_PER_PERMIT).ok().filter(|_| bytes <= inner.send_bytes_max);
+        let permits = permits.ok_or_else(|| fault::batch_too_long(bytes))?;
+        let refused = || fault::throttled("Too many messages wait to be stored; try again.");
+        let waiting = inner.waiting_room.try_acquire_many(permits).map_err(|_| refused())?;
+        let storing = inner.storing_room.acquire_many(permits).await.map_err(|_| refused())?;
+        Ok([waiting, storing])
     }
 }
 

@@ -65,6 +65,8 @@ async fn put(logs: Logs, call: Call, input: PutInput) -> Result<PutOutput, Fault
     let stream = required(input.log_stream_name, "logStreamName")?;
     check_stream(&stream)?;
     let events = check_events(required(input.log_events, "logEvents")?)?;
+    let bytes = events.iter().map(|(_, message)| message.len() + EVENT_OVERHEAD_BYTES).sum();
+    let _room = logs.put_room(bytes).await?;
     let put = |reply| Input::Put { group: group.clone(), stream, events, origin: Origin::Api, reply };
     let rejected = logs.ask(&group, put).await?;
     let shape = RejectedShape {

@@ -59,6 +59,7 @@ impl QueueCell {
             known_order: VecDeque::new(),
             attempts: VecDeque::new(),
             task: None,
+            retry_at: None,
             timer: None,
         };
         self.serials.insert(arn, serial);

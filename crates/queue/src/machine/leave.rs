@@ -25,25 +25,31 @@ const OUTBOX_MAX: usize = 4_096;
 const ARRIVED: &[u8] = &[1, 1];
 const NO_QUEUE: &[u8] = &[1, 0];
 
+/// A message that was taken out of its queue's index, and nothing else yet.
+pub(super) struct Leaver {
+    pub seq: u64,
+    pub entry: Entry,
+    pub group: Option<Arc<str>>,
+    pub record: Bytes,
+}
+
 impl QueueCell {
     pub(super) fn outbox_room(&self) -> usize {
         OUTBOX_MAX.saturating_sub(self.outbox.len())
     }
 
-    /// Sends a message that was taken out of its queue's index to `target`; says whether it is there already.
-    #[allow(clippy::too_many_arguments)]
+    /// Sends a message to `target`; says whether it is there already.
     pub(super) fn move_out(
         &mut self,
         serial: u64,
-        seq: u64,
-        entry: Entry,
-        group: Option<Arc<str>>,
+        leaver: Leaver,
         target: &QueueName,
         task: Option<u64>,
         turn: &mut Turn<'_>,
     ) -> Result<bool, Error> {
+        let Leaver { seq, entry, group, record } = leaver;
         let source = self.queue(serial).arn.clone();
-        let mut message = self.message(serial, seq, turn)?;
+        let mut message = Message::decode(&record)?;
         // A dead letter says where it failed; one that goes back is a message like any other.
         message.dead_letter_source = task.is_none().then(|| source.to_string());
         let stored = self.queue(serial).state(seq, turn)?;
@@ -64,14 +70,6 @@ impl QueueCell {
         let departures = self.departures.clone();
         turn.effect(move || drop(departures.send(Departure { key, number })));
         Ok(false)
-    }
-
-    pub(super) fn message(&self, serial: u64, seq: u64, turn: &Turn<'_>) -> Result<Message, Error> {
-        let record: Option<Bytes> = match self.cache.get(serial, seq) {
-            Some(record) => Some(record),
-            None => turn.get(&key::body(serial, seq))?,
-        };
-        Message::decode(&record.ok_or_else(|| Error::Corrupt(format!("message {seq} has no body")))?)
     }
 
     pub(super) fn arrive_all(

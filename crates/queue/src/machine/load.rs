@@ -108,6 +108,7 @@ fn load_queue(name: QueueName, arn: Arc<str>, value: &[u8], turn: &mut Turn<'_>)
         known_order: VecDeque::new(),
         attempts: VecDeque::new(),
         task: None,
+        retry_at: None,
         timer: None,
     };
     if queue.settings.fifo.is_some() {

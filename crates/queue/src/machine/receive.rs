@@ -6,7 +6,8 @@ use cell::{Reply, Turn};
 use service::Fault;
 use store::Error;
 
-use super::{Queue, QueueCell, WAITERS_MAX};
+use super::leave::Leaver;
+use super::{MOVE_PAUSE, Queue, QueueCell, WAITERS_MAX};
 use crate::index::{Cursor, Entry};
 use crate::input::{ReceiptOutcome, Taken, TakenMessage, Want};
 use crate::receipt::Receipt;
@@ -28,7 +29,7 @@ const ATTEMPTS_MAX: usize = 10_000;
 struct Found {
     taken: Vec<(u64, Entry)>,
     expired: Vec<u64>,
-    dead: Vec<(u64, Entry, Option<Arc<str>>)>,
+    dead: Vec<Leaver>,
 }
 
 impl QueueCell {
@@ -108,8 +109,8 @@ impl QueueCell {
         }
         let target = self.queue(serial).settings.redrive.as_ref().map(|r| r.target.clone());
         if let Some(target) = target {
-            for (seq, entry, group) in found.dead {
-                self.move_out(serial, seq, entry, group, &target, None, turn)?;
+            for leaver in found.dead {
+                self.move_out(serial, leaver, &target, None, turn)?;
             }
         }
         Ok(messages)
@@ -121,16 +122,25 @@ impl QueueCell {
         let outbox_room = self.outbox_room();
         let cell = self.cell;
         let queue = self.queue(serial);
+        queue.retry_at = None;
         let max = max.min(IN_FLIGHT_MAX.saturating_sub(queue.index.in_flight()));
+        let retention = queue.settings.retention();
+        let target = queue.settings.redrive.as_ref().map(|redrive| redrive.target.arn());
+        let elsewhere = target.is_some_and(|target| !super::is_of_cell(&target, cell));
         let mut redrive: Option<Option<u32>> = None;
         let mut found = Found::default();
         let mut cursor = Cursor::default();
-        while found.taken.len() < max && found.expired.len() + found.dead.len() < ASIDE_MAX {
+        while found.taken.len() < max {
+            let queue = self.queue(serial);
+            if found.expired.len() + found.dead.len() >= ASIDE_MAX {
+                queue.retry_at = Some(now);
+                break;
+            }
             let Some(seq) = queue.index.next_ready(&mut cursor) else {
                 break;
             };
             let entry = *queue.index.get(seq).expect("the index gives what it has");
-            if entry.sent_at + queue.settings.retention() <= now {
+            if entry.sent_at + retention <= now {
                 queue.index.remove(seq);
                 found.expired.push(seq);
                 continue;
@@ -139,18 +149,24 @@ impl QueueCell {
             if entry.received > 0 && redrive.is_none() {
                 redrive = Some(queue.receive_count_max(turn)?);
             }
-            if redrive.flatten().is_some_and(|max| entry.received >= max) {
-                let elsewhere =
-                    queue.settings.redrive.as_ref().is_some_and(|r| !super::is_of_cell(&r.target.arn(), cell));
-                if elsewhere && found.dead.len() >= outbox_room {
-                    break;
-                }
-                let group = queue.index.group_of(&entry);
-                queue.index.remove(seq);
-                found.dead.push((seq, entry, group));
+            if redrive.flatten().is_none_or(|max| entry.received < max) {
+                found.taken.push((seq, entry));
                 continue;
             }
-            found.taken.push((seq, entry));
+            if elsewhere && found.dead.len() >= outbox_room {
+                queue.retry_at = Some(now + MOVE_PAUSE);
+                break;
+            }
+            let record = self.body(serial, seq, turn)?;
+            let fits = self.may_move(record.len());
+            let queue = self.queue(serial);
+            if !fits {
+                queue.retry_at = Some(now);
+                break;
+            }
+            let group = queue.index.group_of(&entry);
+            queue.index.remove(seq);
+            found.dead.push(Leaver { seq, entry, group, record });
         }
         Ok(found)
     }

@@ -7,16 +7,16 @@ use service::Fault;
 use store::{Error, Range};
 
 use super::QueueCell;
+use super::leave::Leaver;
 use super::receive::exists;
 use crate::index::Cursor;
+use crate::message::Message;
 use crate::stored::{TaskRecord, TaskStatus};
 use crate::{QueueName, fault, key};
 
 /// Messages that one step moves where the caller named no rate, and how often there is a step then.
 const STEP_MESSAGES_MAX: u32 = 500;
 const STEP_INTERVAL: Duration = Duration::from_millis(100);
-/// Bytes after which a step ends.
-const STEP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Tasks that are remembered for one queue.
 pub(crate) const TASKS_KEPT_MAX: usize = 10;
 
@@ -122,18 +122,21 @@ impl QueueCell {
 
     fn move_some(&mut self, serial: u64, number: u64, record: &TaskRecord, turn: &mut Turn<'_>) -> Result<Step, Error> {
         let budget = record.per_second_max.unwrap_or(STEP_MESSAGES_MAX);
-        let (mut moved, mut bytes) = (0, 0);
+        let mut moved = 0;
         let mut cursor = Cursor::default();
         for _ in 0..budget {
-            if self.outbox_room() == 0 || bytes > STEP_BYTES_MAX {
+            if self.outbox_room() == 0 {
                 break;
             }
             let queue = self.queue(serial);
             let Some(seq) = queue.index.next_ready(&mut cursor) else {
                 return Ok(Step::NothingLeft(moved));
             };
-            let message = self.message(serial, seq, turn)?;
-            bytes += message.body.len();
+            let body = self.body(serial, seq, turn)?;
+            if !self.may_move(body.len()) {
+                break;
+            }
+            let message = Message::decode(&body)?;
             let arn = record.destination.as_ref().or(message.dead_letter_source.as_ref());
             let Some(target) = arn.and_then(|arn| QueueName::from_arn(arn)) else {
                 return Ok(Step::Failed(moved, "CouldNotDetermineMessageSource"));
@@ -145,7 +148,13 @@ impl QueueCell {
             let entry = *queue.index.get(seq).expect("the index gives what it has");
             let group = queue.index.group_of(&entry);
             queue.index.remove(seq);
-            moved += u64::from(self.move_out(serial, seq, entry, group, &target, Some(number), turn)?);
+            moved += u64::from(self.move_out(
+                serial,
+                Leaver { seq, entry, group, record: body },
+                &target,
+                Some(number),
+                turn,
+            )?);
         }
         Ok(Step::Moved(moved))
     }

@@ -47,6 +47,33 @@ async fn what_is_received_too_often_goes_to_the_dead_letter_queue() {
     }
 }
 
+/// One turn's batch must not outgrow what a store takes.
+#[tokio::test]
+async fn many_large_dead_letters_are_moved_turn_by_turn() {
+    for same_cell in [true, false] {
+        let f = Fixture::new().await;
+        let dlq = name_for("q", same_cell, "");
+        f.queue(&dlq, json!({})).await;
+        f.queue("q", json!({"RedrivePolicy": redrive(&dlq, 1), "VisibilityTimeout": "0"})).await;
+        let body = "x".repeat(1_000_000);
+        for _ in 0..20 {
+            f.send("q", &body).await;
+        }
+        assert_eq!(f.queues.receive(&arn("q"), 20, Some(0), None).await.unwrap().len(), 20);
+        assert!(f.receive("q").await.is_empty());
+        let left = f.counts("q").await.0;
+        assert!((1..20).contains(&left), "{left}");
+        // Somebody who waits need not come again, and gets what is sent at last.
+        let poll = f.ok("ReceiveMessage", json!({"QueueUrl": "q", "WaitTimeSeconds": 20}));
+        let send = async {
+            arrived(&f, &dlq, 20).await;
+            f.send("q", "alive").await
+        };
+        assert_eq!(futures::future::join(poll, send).await.0["Messages"][0]["Body"], "alive");
+        assert_eq!(f.counts("q").await, (1, 0, 0));
+    }
+}
+
 #[tokio::test]
 async fn without_its_dead_letter_queue_a_queue_keeps_its_messages() {
     let f = Fixture::new().await;
