@@ -71,6 +71,17 @@ impl Background {
     }
 }
 
+/// Tells those who would wait for a thread that it has panicked.
+struct Fallen(Arc<Shared>);
+
+impl Drop for Fallen {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.background.change(|s| s.failing = Some("its thread has panicked: restart".to_owned()));
+        }
+    }
+}
+
 impl Shared {
     /// Asks for the index to be brought up to date.
     pub(crate) fn apply_now(&self) {
@@ -104,6 +115,7 @@ impl Shared {
 
     /// The thread that brings the index up to date, layer by layer, and cuts the log behind it.
     pub(crate) fn run_applier(self: Arc<Shared>) {
+        let _fallen = Fallen(self.clone());
         loop {
             let stop = {
                 let mut state = self.background.lock();
@@ -179,6 +191,7 @@ impl Shared {
 
     /// The thread that merges the index's tables.
     pub(crate) fn run_compaction(self: Arc<Shared>) {
+        let _fallen = Fallen(self.clone());
         let mut delay = RETRY_DELAY_MIN;
         loop {
             {

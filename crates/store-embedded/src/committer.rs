@@ -231,13 +231,17 @@ impl Committer {
             }
             answers.push((sender, judged.map(|()| first_seq + batches.len() as u64 - 1)));
         }
-        let started = Instant::now();
+        let (started, failovers) = (Instant::now(), self.shared.metrics.log_failovers.get());
         if !batches.is_empty()
             && let Err(error) = self.wal.append(first_seq, &batches)
         {
             return self.give_up(answers, error);
         }
         self.last_append = started.elapsed();
+        if self.shared.metrics.log_failovers.get() > failovers {
+            // The old segment's other batches are better kept in the index than on such a spot of the disk.
+            self.shared.apply_now();
+        }
         let accepted = batches.len() as u64;
         let mut passed = Passed::default();
         if accepted > 0 {
@@ -302,7 +306,6 @@ impl Committer {
             }
         };
         self.refuse(answers.into_iter().map(|(sender, _)| sender), &why);
-        // Whatever is left of it in memory is worth more in the index than in a log on such a disk.
         self.shared.apply_now();
     }
 

@@ -66,7 +66,6 @@ impl EmbeddedStore {
         let (dir, log_dir) = (dir.as_ref(), dir.as_ref().join(LOG_DIR));
         if !log_dir.exists() {
             fs::create_dir_all(&log_dir).map_err(OpenError::io("create", &log_dir))?;
-            DiskIo.sync_dir(dir).map_err(OpenError::io("sync", dir))?;
         }
         EmbeddedStore::open_with_io(dir, options, Arc::new(DiskIo))
     }
@@ -77,7 +76,15 @@ impl EmbeddedStore {
         fs::create_dir_all(dir).map_err(OpenError::io("create", dir))?;
         let lock = lock_dir(dir)?;
         let log_dir = dir.join(LOG_DIR);
-        let (index, applied) = Index::open(&dir.join(INDEX_DIR), options.cache_bytes)?;
+        let index_dir = dir.join(INDEX_DIR);
+        let made = !index_dir.exists();
+        let (index, applied) = Index::open(&index_dir, options.cache_bytes)?;
+        if made {
+            // The names of the folders must be durable before anything rests on what is in them.
+            for dir in [Some(dir), dir.parent()].into_iter().flatten().filter(|d| !d.as_os_str().is_empty()) {
+                DiskIo.sync_dir(dir).map_err(OpenError::io("sync", dir))?;
+            }
+        }
         let (found, overlay, applied) = replay(&*io, &log_dir, &index, applied, &options)?;
         for path in &found.unfinished {
             // In nobody's way if it stays.
