@@ -41,9 +41,12 @@ pub struct Functions {
 
 impl Functions {
     /// Reads what is stored and goes on with the asynchronous invocations that are not done.
-    pub async fn start(options: Options, ports: Ports) -> Result<Arc<Functions>, StartError> {
+    pub async fn start(mut options: Options, ports: Ports) -> Result<Arc<Functions>, StartError> {
         let path = options.data_dir.display().to_string();
         let opened = |error| StartError::Folder { path: path.clone(), error };
+        std::fs::create_dir_all(&options.data_dir).map_err(opened)?;
+        // Workers run in other folders, and find themselves under this one's real name.
+        options.data_dir = options.data_dir.canonicalize().map_err(opened)?;
         let bounds =
             Bounds { entries_max: options.package_entries_max, unzipped_bytes_max: options.unzipped_bytes_max };
         let packages = Arc::new(Packages::open(&options.data_dir, bounds).map_err(opened)?);

@@ -22,7 +22,8 @@ pub struct Options {
     /// How long a worker that has answered is taken to ask for more at once, so that no other is started for its next
     /// invocation.
     pub worker_finishing_grace_ms: u64,
-    /// How long a worker may take to ask for its first invocation, where the function's timeout is not longer.
+    /// How long a worker may take to ask for its first invocation, where the function's timeout is not longer. (AWS:
+    /// 10 s, but what starts is alone on its machine.)
     pub init_ms_max: u64,
     /// How long an invocation waits for a worker before it is throttled.
     pub queue_wait_ms_max: u64,
@@ -64,7 +65,7 @@ impl Options {
             workers_starting_max: 0,
             worker_idle_ms: 300_000,
             worker_finishing_grace_ms: 10,
-            init_ms_max: 10_000,
+            init_ms_max: 30_000,
             queue_wait_ms_max: 900_000,
             concurrency_max: 1_000,
             unreserved_concurrency_min: 100,

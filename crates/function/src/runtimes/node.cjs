@@ -43,8 +43,8 @@ class RuntimeApi {
     return this.exchange(`GET ${API}/invocation/next HTTP/1.1\r\nHost: ${this.address}\r\n\r\n`, null);
   }
 
-  post(target, text, errorType) {
-    const body = Buffer.from(text, "utf8");
+  post(target, content, errorType) {
+    const body = Buffer.isBuffer(content) ? content : Buffer.from(content, "utf8");
     const kind = errorType ? `Lambda-Runtime-Function-Error-Type: ${headerSafe(errorType)}\r\n` : "";
     const head =
       `POST ${API}${target} HTTP/1.1\r\nHost: ${this.address}\r\nContent-Type: application/json\r\n` +
@@ -418,7 +418,7 @@ function invokeStreaming(event, context, current) {
     .then(async () => {
       current.done = true;
       onDrained = null;
-      await api.post(`/invocation/${current.id}/response`, Buffer.concat(parts).toString("utf8"));
+      await api.post(`/invocation/${current.id}/response`, Buffer.concat(parts));
       serveNext();
     })
     .catch((error) => current.fail(error));

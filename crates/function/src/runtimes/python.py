@@ -336,8 +336,6 @@ def set_up_paths(installed):
     sys.path[:] = list(dict.fromkeys(path))
     sys.argv[:] = [""]
     sys.path_importer_cache.clear()
-    if sys.version_info >= (3, 8):
-        sys.pycache_prefix = os.path.join(HERE, "pycache")
     # The interpreter starts without `site`, whose start-up costs more than all of this; code counts on exit().
     import site
     site.setquit()

@@ -1,5 +1,8 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Reads how much memory a process uses, cheaply enough for every invocation.
 #[derive(Debug)]
@@ -32,20 +35,61 @@ impl MemoryProbe {
     }
 }
 
+/// How often processes whose environment cannot be seen yet are looked at again, and the pause before.
+const LOOKS_MAX: u32 = 20;
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
+
 /// Kills every process whose environment holds `entry` (`NAME=value`): what a worker started and let go of, in a
-/// session or process group of its own. Where there is no /proc it finds none.
-pub(crate) fn kill_by_environment(entry: &str) {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return };
+/// session or process group of its own. Where there is no /proc it finds none. Blocks for a moment.
+///
+/// The environment of a process that is just about to become another program cannot be seen. Processes that started
+/// after `since` (see [`start_ticks`]) and show none are therefore looked at again.
+pub(crate) fn kill_by_environment(entry: &str, since: Option<u64>) {
+    for _ in 0..LOOKS_MAX {
+        if !kill_once(entry, since) {
+            return;
+        }
+        std::thread::sleep(LOOK_PAUSE);
+    }
+}
+
+/// True if there are processes that could not be judged.
+fn kill_once(entry: &str, since: Option<u64>) -> bool {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return false };
+    let mut unclear = false;
     for process in processes.flatten() {
         let name = process.file_name();
-        let Some(pid) = name.to_str().and_then(|n| n.parse::<i32>().ok()).and_then(rustix::process::Pid::from_raw)
-        else {
-            continue;
-        };
+        let Some(number) = name.to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
         let Ok(environment) = std::fs::read(process.path().join("environ")) else { continue };
-        if environment.split(|b| *b == 0).any(|e| e == entry.as_bytes()) {
+        if environment.is_empty() {
+            unclear |= since.is_some_and(|since| user_process_start(number).is_some_and(|start| start >= since));
+        } else if environment.split(|b| *b == 0).any(|e| e == entry.as_bytes())
+            && let Some(pid) = i32::try_from(number).ok().and_then(Pid::from_raw)
+        {
             // It may have ended by itself meanwhile.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            let _ = kill_process(pid, Signal::KILL);
         }
     }
+    unclear
+}
+
+/// When a process started, in the kernel's ticks since boot.
+pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
+    stat_fields(pid)?.get(19)?.parse().ok()
+}
+
+/// [`start_ticks`], if it is neither a thread of the kernel nor dead.
+fn user_process_start(pid: u32) -> Option<u64> {
+    const KERNEL_THREAD: u64 = 0x0020_0000;
+    let fields = stat_fields(pid)?;
+    let flags: u64 = fields.get(6)?.parse().ok()?;
+    let lives = !matches!(fields[0].as_str(), "Z" | "X");
+    fields.get(19)?.parse().ok().filter(|_| lives && flags & KERNEL_THREAD == 0)
+}
+
+/// What follows the name in `/proc/<pid>/stat`, the process's state first.
+fn stat_fields(pid: u32) -> Option<Vec<String>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    Some(rest.split_ascii_whitespace().map(str::to_owned).collect()).filter(|f: &Vec<_>| !f.is_empty())
 }

@@ -9,6 +9,8 @@ mod memory;
 mod output;
 mod report;
 mod roster;
+#[cfg(test)]
+mod roster_tests;
 mod runtime_api;
 mod spawn;
 mod supervise;

@@ -507,3 +507,40 @@ impl Roster {
         self.next
     }
 }
+
+#[cfg(test)]
+impl Roster {
+    /// Counts everything anew and compares.
+    pub fn check(&self) {
+        let count = |pool: &str, wanted: fn(&Phase) -> bool| {
+            self.slots.values().filter(|s| &*s.pool == pool && wanted(&s.phase)).count()
+        };
+        for (key, pool) in &self.pools {
+            assert_eq!(pool.starting, count(key, |p| matches!(p, Phase::Starting)));
+            assert_eq!(pool.finishing, count(key, |p| matches!(p, Phase::Finishing { .. })));
+            assert_eq!(pool.lingering, count(key, |p| matches!(p, Phase::Finishing { lingering: true, .. })));
+            assert_eq!(pool.live, count(key, |p| !matches!(p, Phase::Stopping)));
+            assert_eq!(pool.idle.len(), count(key, |p| matches!(p, Phase::Idle { .. })));
+            assert!(pool.idle.is_empty() || pool.queue.is_empty(), "an idle worker and a waiting invocation");
+        }
+        assert_eq!(self.live, self.pools.values().map(|p| p.live).sum::<usize>());
+        assert_eq!(self.waiting, self.pools.values().map(|p| p.queue.len()).sum::<usize>());
+        assert!(self.live <= self.live_max, "{} live", self.live);
+        // Whatever waits is on its way to a worker, or every place is taken.
+        let stuck = self.pools.values().any(|p| p.queue.len() > p.live) && self.live == 0;
+        assert!(!stuck || self.closing, "somebody waits and nobody works");
+    }
+
+    /// What each worker is doing, for a driver to choose from: its number and whether it may ask, answer, or end.
+    pub fn states(&self) -> Vec<(u64, bool, Option<Arc<str>>)> {
+        let state = |(id, slot): (&u64, &Slot)| {
+            let asks = matches!(slot.phase, Phase::Starting | Phase::Finishing { .. }) && slot.worker.is_some();
+            let answers = match &slot.phase {
+                Phase::Busy(running) => Some(running.invocation.request_id.clone()),
+                _ => None,
+            };
+            (*id, asks, answers)
+        };
+        self.slots.iter().map(state).collect()
+    }
+}

@@ -62,7 +62,7 @@ impl Launcher {
         let interpreters = Interpreters::install(&folder, options.python.clone(), options.node.clone())?;
         let folders = options.data_dir.join("workers");
         // What an earlier server left when it was killed: folders, and processes that its guard could not find.
-        kill_by_environment(&format!("LAMBDA_RUNTIME_DIR={}", folder.display()));
+        kill_by_environment(&format!("LAMBDA_RUNTIME_DIR={}", folder.display()), None);
         if folders.exists() {
             std::fs::remove_dir_all(&folders)?;
         }

@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use super::deployment::Deployment;
 use super::fleet::Fleet;
-use super::memory::kill_by_environment;
+use super::memory::{kill_by_environment, start_ticks};
 use super::output::{LogStream, Output};
 use super::report::Failure;
 use super::roster::{Left, TICK, Verdict};
@@ -65,6 +65,7 @@ async fn prepare(
 async fn live(fleet: &Arc<Fleet>, worker: &Arc<Worker>, listener: TcpListener, process: Process) {
     let Process { mut child, pid, folder, hold } = process;
     fleet.guard.add(pid);
+    let since = start_ticks(pid);
     let api = tokio::spawn(runtime_api::serve(listener, worker.clone(), fleet.clone()));
     let pumped = worker.clone();
     let pump = tokio::spawn(async move { pumped.output.pump().await });
@@ -83,7 +84,7 @@ async fn live(fleet: &Arc<Fleet>, worker: &Arc<Worker>, listener: TcpListener, p
     api.abort();
     let entry = format!("AWS_LAMBDA_LOG_STREAM_NAME={}", worker.log_stream);
     let cleared = tokio::task::spawn_blocking(move || {
-        kill_by_environment(&entry);
+        kill_by_environment(&entry, since);
         std::fs::remove_dir_all(&folder)
     });
     if let Ok(Err(error)) = cleared.await {

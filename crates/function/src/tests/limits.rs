@@ -47,6 +47,7 @@ async fn a_timeout_kills_the_worker_and_all_it_started() {
     for pid in pids.split(' ') {
         gone(&pid.parse::<i32>().unwrap().into()).await;
     }
+    world.call("UpdateFunctionConfiguration", json!({"FunctionName": "f", "Timeout": 30})).await.unwrap();
     let (error, first) = world.invoke("f", &json!({})).await;
     assert_eq!(error, None, "a new worker");
     world.functions.shut_down().await;

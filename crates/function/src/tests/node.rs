@@ -63,8 +63,9 @@ exports.handler = (event, context, callback) => {
     assert_eq!(world.invoke("f", &json!({"do": "nothing"})).await, (None, json!(null)));
     let (_, answer) = world.invoke("f", &json!({"do": "circle"})).await;
     assert_eq!(answer["errorMessage"], "Unable to stringify response body");
-    assert_eq!(world.invoke("f", &json!({"do": "late"})).await, (None, json!("early")));
-    assert!(world.logs.lines().iter().any(|l| l.ends_with("\tlate\n")), "the event loop was waited for");
+    let (response, log) = world.invoke_with_log("f", &json!({"do": "late"})).await;
+    assert_eq!(response.payload, "\"early\"");
+    assert!(log.contains("\tlate\nEND RequestId"), "the event loop was waited for: {log}");
     assert_eq!(world.functions.worker_count(), 1);
     let (error, answer) = world.invoke("f", &json!({"do": "reject"})).await;
     assert_eq!((error, &answer["errorType"]), (Some("Unhandled"), &json!("Runtime.UnhandledPromiseRejection")));

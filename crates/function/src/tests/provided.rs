@@ -126,3 +126,34 @@ async fn bootstraps_that_cannot_start() {
         assert!(message.ends_with(&format!("Error: {why}")), "{message}");
     }
 }
+
+/// As AWS's tutorial has it: a connection for each request.
+const SHELL: &str = r#"#!/bin/sh
+set -eu
+. "$LAMBDA_TASK_ROOT/$(echo "$_HANDLER" | cut -d. -f1).sh"
+api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation"
+while true; do
+  headers="$(mktemp)"
+  event=$(curl -sS -LD "$headers" -X GET "$api/next")
+  id=$(grep -Fi Lambda-Runtime-Aws-Request-Id "$headers" | tr -d '[:space:]' | cut -d: -f2)
+  response=$($(echo "$_HANDLER" | cut -d. -f2) "$event")
+  curl -sS -o /dev/null -X POST "$api/$id/response" -d "$response"
+done
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shell_script_is_a_runtime() {
+    if !std::process::Command::new("curl").arg("--version").output().is_ok_and(|o| o.status.success()) {
+        println!("skipped: curl is not on PATH");
+        return;
+    }
+    let world = World::new().await;
+    let function = "hello() { echo \"$1\" >&2; echo \"{\\\"got\\\": $1}\"; }\n";
+    let files = [("bootstrap", 0o755, SHELL), ("function.sh", 0o644, function)];
+    world.create("f", "provided", "function.hello", &files, json!({})).await;
+    for n in 0..3 {
+        assert_eq!(world.invoke("f", &json!(n)).await, (None, json!({"got": n})));
+    }
+    assert_eq!(world.functions.worker_count(), 1);
+    world.logs.line(|line| line == "2\n").await;
+}

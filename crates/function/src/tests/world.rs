@@ -129,8 +129,9 @@ impl World {
     ) -> World {
         let logs = Arc::new(Logs::default());
         let mut options = Options::new(dir.path());
-        // So that the number of workers does not depend on how busy the machine is.
+        // So that nothing depends on how busy the machine is.
         options.worker_finishing_grace_ms = 20_000;
+        options.init_ms_max = 60_000;
         change(&mut options);
         let ports = Ports {
             store: store.clone(),
