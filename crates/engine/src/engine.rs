@@ -85,6 +85,12 @@ impl Engine {
         let _ = self.inner.cells.set(cells);
         Ok(())
     }
+
+    /// To be called before functions are stopped: what fails because of that is not the executions' failure. Their
+    /// tasks stay open and run again after the next start.
+    pub fn stop(&self) {
+        self.inner.dispatcher.stop();
+    }
 }
 
 impl Inner {

@@ -5,16 +5,19 @@ mod lambda;
 mod nested;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use asl::{Integration, IntegrationPattern, ResourceKind};
 use base::{Entropy, Scope, Timestamp};
 use cell::Cells;
+use futures::FutureExt;
 use interp::{Input as Told, Progress, TaskId};
 use service::{Call, Fault, Registry};
 use store::Store;
-use tokio::sync::{Semaphore, SetOnce, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, SetOnce, oneshot};
 use tracing::debug;
 
 use crate::Options;
@@ -45,8 +48,10 @@ pub(crate) struct Dispatcher {
     pub log: OnceLock<LogSink>,
     store: Arc<dyn Store>,
     calls: Semaphore,
-    /// Jobs that wait for a child and want to know when nobody waits for them any longer.
-    waiting: Mutex<HashMap<(ExecutionId, TaskId), oneshot::Sender<()>>>,
+    /// Jobs under way, and how each learns that nobody waits for it any longer.
+    jobs: Mutex<HashMap<(ExecutionId, TaskId), (u64, oneshot::Sender<()>)>>,
+    next_job: AtomicU64,
+    stopping: AtomicBool,
     options: Options,
 }
 
@@ -68,7 +73,9 @@ impl Dispatcher {
             log: OnceLock::new(),
             store,
             calls: Semaphore::new(options.calls_max),
-            waiting: Mutex::default(),
+            jobs: Mutex::default(),
+            next_job: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
             options,
         }
     }
@@ -81,14 +88,18 @@ impl Dispatcher {
     pub fn take(self: &Arc<Self>, work: Work) {
         match work {
             Work::Run(job) => {
+                if let ResourceKind::Activity { .. } = job.task.resource.kind {
+                    return self.schedule_activity(*job);
+                }
+                let Some(under_way) = self.begin(&job) else { return };
                 let dispatcher = self.clone();
-                tokio::spawn(async move { dispatcher.run(*job).await });
+                tokio::spawn(async move { dispatcher.run(*job, under_way).await });
             }
             Work::Cancel { id, task } => {
-                let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id, task));
-                if let Some(waiting) = waiting {
+                self.activities.forget(id, task);
+                if let Some((_, cancel)) = self.jobs().remove(&(id, task)) {
                     // The job may have ended by itself meanwhile.
-                    let _ = waiting.send(());
+                    let _ = cancel.send(());
                 }
             }
             Work::Log { scope, lines: LogLines { group, stream, lines } } => {
@@ -99,34 +110,80 @@ impl Dispatcher {
         }
     }
 
-    async fn run(self: Arc<Self>, job: Job) {
-        match job.task.resource.kind.clone() {
-            ResourceKind::Function => {
-                let told = self.limited(lambda::run_by_arn(&self, &job)).await;
-                self.tell_result(&job, told).await;
-            }
-            ResourceKind::Activity { .. } => {
-                if job.task.progress == Progress::Scheduled
-                    && let Err(error) = self.activities.schedule(&job)
-                {
-                    let (task, error, cause) = (job.task.task, Some(error.error.into()), Some(error.cause.into()));
-                    self.tell(job.id, Told::TaskScheduleFailed { task, error, cause }).await;
-                }
-            }
-            ResourceKind::Integration(integration) => self.run_integration(&job, &integration).await,
+    /// What fails from now on fails because the server stops: the tasks stay open and run again after the start.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    fn jobs(&self) -> std::sync::MutexGuard<'_, HashMap<(ExecutionId, TaskId), (u64, oneshot::Sender<()>)>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `None` if the job is under way: a cell that was loaded anew asks again for what is open.
+    ///
+    /// Done twice side by side, the second could come when the receiver has forgotten the first.
+    fn begin(self: &Arc<Self>, job: &Job) -> Option<UnderWay> {
+        let key = (job.id, job.task.task);
+        let mut jobs = self.jobs();
+        if jobs.contains_key(&key) {
+            return None;
+        }
+        let (tx, cancelled) = oneshot::channel();
+        let number = self.next_job.fetch_add(1, Ordering::Relaxed);
+        jobs.insert(key, (number, tx));
+        Some(UnderWay { key, number, dispatcher: self.clone(), cancelled })
+    }
+
+    /// At once, so that what cancels the task finds it.
+    fn schedule_activity(self: &Arc<Self>, job: Job) {
+        if job.task.progress == Progress::Scheduled
+            && let Err(error) = self.activities.schedule(&job)
+        {
+            let (task, error, cause) = (job.task.task, Some(error.error.into()), Some(error.cause.into()));
+            let dispatcher = self.clone();
+            tokio::spawn(async move {
+                dispatcher.tell(job.id, Told::TaskScheduleFailed { task, error, cause }).await;
+            });
         }
     }
 
-    async fn run_integration(self: &Arc<Self>, job: &Job, integration: &Integration) {
+    async fn run(self: Arc<Self>, job: Job, mut under_way: UnderWay) {
+        let work = AssertUnwindSafe(self.carry_out(&job, &mut under_way)).catch_unwind();
+        if work.await.is_err() {
+            // The execution must not wait for ever for our mistake.
+            let cause = "the task's call failed within the server; its log tells where".to_owned();
+            self.tell_failure(&job, TaskError { error: "States.Runtime".to_owned(), cause }).await;
+        }
+    }
+
+    async fn carry_out(self: &Arc<Self>, job: &Job, under_way: &mut UnderWay) {
+        match &job.task.resource.kind {
+            ResourceKind::Function => {
+                let told = lambda::run_by_arn(self, job).await;
+                self.tell_result(job, told).await;
+            }
+            ResourceKind::Activity { .. } => {}
+            ResourceKind::Integration(integration) => self.run_integration(job, integration, under_way).await,
+        }
+    }
+
+    async fn run_integration(self: &Arc<Self>, job: &Job, integration: &Integration, under_way: &mut UnderWay) {
         let nested = !integration.aws_sdk && integration.service == "states" && integration.action == "startExecution";
         let submitted = matches!(job.task.progress, Progress::Submitted { .. });
         if integration.pattern == IntegrationPattern::WaitForTaskToken && submitted {
             return; // The token alone can end it now.
         }
         if nested && matches!(integration.pattern, IntegrationPattern::Sync | IntegrationPattern::Sync2) {
-            return nested::run_to_end(self, job, integration.pattern).await;
+            return nested::run_to_end(self, job, integration.pattern, under_way).await;
         }
-        let answer = self.limited(self.call_integration(job, integration)).await;
+        let permit = if waits_for_others(integration) {
+            None
+        } else {
+            let Some(permit) = self.permit(under_way).await else { return };
+            Some(permit)
+        };
+        let answer = self.call_integration(job, integration).await;
+        drop(permit);
         match (answer, integration.pattern) {
             (answer, IntegrationPattern::RequestResponse) => self.tell_result(job, answer).await,
             (Ok(output), _) => {
@@ -139,19 +196,20 @@ impl Dispatcher {
         }
     }
 
+    /// A place for a call, when one is free; `None` if nobody waits for the task any longer.
+    async fn permit(&self, under_way: &mut UnderWay) -> Option<SemaphorePermit<'_>> {
+        tokio::select! {
+            biased;
+            Ok(()) = &mut under_way.cancelled => None,
+            permit = self.calls.acquire() => permit.ok(),
+        }
+    }
+
     async fn call_integration(self: &Arc<Self>, job: &Job, integration: &Integration) -> Result<String, TaskError> {
         if !integration.aws_sdk && integration.service == "lambda" && integration.action == "invoke" {
             return lambda::run_invoke(self, job).await;
         }
         integration::run(self, job, integration).await
-    }
-
-    /// Runs `work` when one of the places for calls is free.
-    async fn limited<T>(&self, work: impl Future<Output = T>) -> T {
-        let permit = self.calls.acquire().await;
-        let result = work.await;
-        drop(permit);
-        result
     }
 
     /// Calls an operation of ours, again if it was unavailable: with an effect id it happens once all the same.
@@ -201,44 +259,46 @@ impl Dispatcher {
     /// Tells an execution what happened, until it has taken it in or the server stops.
     async fn tell(&self, id: ExecutionId, input: Told) {
         let Some(cell) = self.cells.wait().await.at(usize::from(id.cell)) else { return };
+        if self.stopping.load(Ordering::SeqCst) && matches!(input, Told::TaskFailed { .. }) {
+            return;
+        }
         loop {
             let (reply, answer) = cell::Reply::channel();
             if cell.send_waiting(Input::Task { id, input: input.clone(), reply: Some(reply) }).await.is_err() {
                 return; // Stopping: the task is open in the store and runs again after the start.
             }
             match answer.await {
-                Ok(Err(cell::CellError::NotCommitted(_))) | Err(_) if !self.stopped(id) => {
+                Ok(Err(cell::CellError::NotCommitted(_))) | Err(_) if !cell.is_stopped() => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 _ => return,
             }
         }
     }
-
-    fn stopped(&self, id: ExecutionId) -> bool {
-        self.cells.get().and_then(|c| c.at(usize::from(id.cell))).is_none_or(cell::Cell::is_stopped)
-    }
-
-    /// Resolves when nobody waits for the job any longer.
-    fn cancelled(self: &Arc<Self>, job: &Job) -> Cancelled {
-        let (tx, rx) = oneshot::channel();
-        let key = (job.id, job.task.task);
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(key, tx);
-        Cancelled { key, dispatcher: Arc::downgrade(self), signal: rx }
-    }
 }
 
-/// See [`Dispatcher::cancelled`].
-struct Cancelled {
+/// Calls that end when others' work ends take no place: that work may need one. They are bounded where they wait.
+fn waits_for_others(integration: &Integration) -> bool {
+    let Integration { service, action, .. } = integration;
+    service == "lambda" && action == "invoke"
+        || service == "sfn" && matches!(action.as_str(), "startSyncExecution" | "getActivityTask")
+        || service == "sqs" && action == "receiveMessage"
+}
+
+/// A job that is being carried out.
+struct UnderWay {
     key: (ExecutionId, TaskId),
-    dispatcher: Weak<Dispatcher>,
-    signal: oneshot::Receiver<()>,
+    number: u64,
+    dispatcher: Arc<Dispatcher>,
+    /// Resolves when nobody waits for the job any longer.
+    cancelled: oneshot::Receiver<()>,
 }
 
-impl Drop for Cancelled {
+impl Drop for UnderWay {
     fn drop(&mut self) {
-        if let Some(dispatcher) = self.dispatcher.upgrade() {
-            dispatcher.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        let mut jobs = self.dispatcher.jobs();
+        if jobs.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
+            jobs.remove(&self.key);
         }
     }
 }

@@ -9,27 +9,32 @@ use interp::{Input as Told, Progress};
 use serde_json::{Value, json};
 
 use super::integration::upper_case;
-use super::{Dispatcher, TaskError, integration};
+use super::{Dispatcher, TaskError, UnderWay, integration};
 use crate::execution::{Input, Job};
 
 /// Starts the child (once), then waits for its end; stops it when the parent no longer waits.
-pub(super) async fn run_to_end(dispatcher: &Arc<Dispatcher>, job: &Job, pattern: IntegrationPattern) {
-    let mut cancelled = dispatcher.cancelled(job);
+pub(super) async fn run_to_end(
+    dispatcher: &Arc<Dispatcher>,
+    job: &Job,
+    pattern: IntegrationPattern,
+    under_way: &mut UnderWay,
+) {
     let submitted = match &job.task.progress {
         Progress::Submitted { output } => output.to_string(),
-        _ => match submit(dispatcher, job).await {
-            Ok(output) => {
+        _ => match submit(dispatcher, job, under_way).await {
+            None => return,
+            Some(Ok(output)) => {
                 let told = Told::TaskSubmitted { task: job.task.task, output: output.as_str().into() };
                 dispatcher.tell(job.id, told).await;
                 output
             }
-            Err(error) => return dispatcher.tell_failure(job, error).await,
+            Some(Err(error)) => return dispatcher.tell_failure(job, error).await,
         },
     };
     let submitted: Value = serde_json::from_str(&submitted).unwrap_or_default();
     let Some(arn) = submitted.get("ExecutionArn").and_then(Value::as_str) else { return };
     let description = tokio::select! {
-        _ = &mut cancelled.signal => {
+        Ok(()) = &mut under_way.cancelled => {
             // The child may have ended by itself: then there is nothing to stop.
             let _ = dispatcher.call(job, "states", "StopExecution", json!({"executionArn": arn})).await;
             return;
@@ -50,12 +55,18 @@ pub(super) async fn run_to_end(dispatcher: &Arc<Dispatcher>, job: &Job, pattern:
     dispatcher.tell_result(job, result).await;
 }
 
-async fn submit(dispatcher: &Arc<Dispatcher>, job: &Job) -> Result<String, TaskError> {
+/// `None` if nobody waited any longer before it began.
+async fn submit(
+    dispatcher: &Arc<Dispatcher>,
+    job: &Job,
+    under_way: &mut UnderWay,
+) -> Option<Result<String, TaskError>> {
     let asl::ResourceKind::Integration(integration) = &job.task.resource.kind else {
         unreachable!("only integrations have patterns")
     };
     let plain = asl::Integration { pattern: IntegrationPattern::RequestResponse, ..integration.clone() };
-    dispatcher.limited(integration::run(dispatcher, job, &plain)).await
+    let _permit = dispatcher.permit(under_way).await?;
+    Some(integration::run(dispatcher, job, &plain).await)
 }
 
 /// The child's description once it has ended; `None` when the server stops.
@@ -74,7 +85,11 @@ async fn ended(dispatcher: &Dispatcher, job: &Job, arn: &str) -> Option<Value> {
                 );
             }
         }
-        let id = crate::api::execution_id(dispatcher.store(), arn).ok()?;
+        let Ok(id) = crate::api::execution_id(dispatcher.store(), arn) else {
+            // It was described just now: the store is in trouble.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            continue;
+        };
         let cell = dispatcher.cells.wait().await.at(usize::from(id.cell))?;
         let (reply, answer) = Reply::channel();
         cell.send_waiting(Input::Watch { id, reply }).await.ok()?;
