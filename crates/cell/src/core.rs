@@ -41,7 +41,7 @@ pub trait Machine: Send + 'static {
         None
     }
 
-    /// Does what has come due by `turn.now()`. Called after the inputs of a turn, if due. Leaves the rest for the next
+    /// Does what has come due by `turn.now()`. Called once in a turn, if due. Leaves the rest for the next
     /// turn when [`Turn::is_full`].
     fn wake(&mut self, _turn: &mut Turn<'_>) -> Result<(), Error> {
         Ok(())
@@ -62,6 +62,8 @@ struct State<M: Machine> {
     loaded: bool,
     /// Inputs for which the last turn had no room.
     waiting: VecDeque<M::Input>,
+    /// What is due comes before the inputs: every other time that a turn has no room for all.
+    wake_first: bool,
     sweep_at: Timestamp,
     /// The inbox record behind which the sweep goes on.
     swept: Option<Bytes>,
@@ -87,7 +89,14 @@ impl<M: Machine> Core<M> {
     /// Claims the cell. The state is loaded with the first turn.
     pub fn claim(name: &str, machine: M, store: Arc<dyn Store>) -> Result<Core<M>, Error> {
         let lease = Lease::claim(&*store, name)?;
-        let state = State { machine, loaded: false, waiting: VecDeque::new(), sweep_at: Timestamp::MIN, swept: None };
+        let state = State {
+            machine,
+            loaded: false,
+            waiting: VecDeque::new(),
+            wake_first: false,
+            sweep_at: Timestamp::MIN,
+            swept: None,
+        };
         Ok(Core { state, name: name.into(), store, lease })
     }
 
@@ -145,18 +154,29 @@ impl<M: Machine> State<M> {
             self.machine.load(turn)?;
             self.loaded = true;
         }
+        if self.wake_first {
+            self.wake(turn)?;
+        }
         while !turn.is_full()
             && let Some(input) = self.waiting.pop_front()
         {
             self.machine.apply(input, turn)?;
         }
-        if self.machine.wake_at().is_some_and(|t| t <= turn.now()) {
-            self.machine.wake(turn)?;
+        if !self.wake_first {
+            self.wake(turn)?;
         }
+        self.wake_first ^= turn.is_full();
         self.machine.settle(turn)?;
         if self.sweep_at <= turn.now() {
             self.swept = turn.sweep_inbox(self.swept.take(), SWEEP_RECORDS_MAX)?;
             self.sweep_at = turn.now() + if self.swept.is_some() { SWEEP_PAUSE } else { SWEEP_INTERVAL };
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self, turn: &mut Turn<'_>) -> Result<(), Error> {
+        if !turn.is_full() && self.machine.wake_at().is_some_and(|t| t <= turn.now()) {
+            self.machine.wake(turn)?;
         }
         Ok(())
     }
