@@ -9,9 +9,10 @@
 //! | `execution-name` account region machine name | id (8 bytes) |
 //! | `execution` cell id | `HeadRecord` |
 //! | `execution-end` cell id | `EndRecord`; absent while it runs |
-//! | `execution-run` cell id | the interpreter's snapshot; absent once it ended |
+//! | `execution-run` cell id | the interpreter's snapshot, or its first part; absent once it ended |
+//! | `execution-run` cell id part | a further part (1 byte, from 1) of a long snapshot |
 //! | `execution-list` account region machine !start cell id | empty |
-//! | `history` cell id first-event-id | the events of one step |
+//! | `history` cell id first-event-id | events of one turn |
 
 use base::Scope;
 use store::Key;

@@ -4,7 +4,8 @@ use base::{Scope, Timestamp};
 use cell::Cell;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use service::{Call, Fault};
+use service::{Call, EffectId, Fault};
+use sha2::{Digest, Sha256};
 
 use super::machines::find;
 use super::{Adder, execution_id, history, page};
@@ -41,8 +42,7 @@ struct StartOutput {
 
 async fn start(engine: Arc<Inner>, call: Call, input: StartInput) -> Result<StartOutput, Fault> {
     let machine = find(&engine, &input.state_machine_arn)?;
-    let (cell, mut start) = prepare(&engine, &machine, input)?;
-    start.effect = call.effect;
+    let (cell, start) = prepare(&engine, &machine, input, call.effect)?;
     let started = cell.call(|reply| Input::Start { start: Box::new(start), reply }).await;
     let started = started.map_err(fault::from_cell)??;
     Ok(StartOutput { execution_arn: started.arn, start_date: started.start.as_seconds_f64() })
@@ -53,11 +53,11 @@ async fn start_sync(engine: Arc<Inner>, _: Call, input: StartInput) -> Result<Va
     if !machine.record.express {
         return Err(fault::type_not_supported());
     }
-    let (cell, mut start) = prepare(&engine, &machine, input)?;
+    let (cell, mut start) = prepare(&engine, &machine, input, None)?;
     start.durable = false;
     let (name, input) = (start.head.name.clone(), start.head.input.clone());
     let ended = cell.call(|reply| Input::StartSync { start: Box::new(start), reply }).await;
-    let (started, end) = ended.map_err(fault::from_cell)?;
+    let (started, end) = ended.map_err(fault::from_cell)??;
     let stop = Timestamp::from_millis(end.stop_ms);
     let duration_ms = stop.since(started.start).as_millis();
     let mut output = json!({
@@ -86,8 +86,15 @@ async fn start_sync(engine: Arc<Inner>, _: Call, input: StartInput) -> Result<Va
 }
 
 /// Checks what needs no state, and finds the cell that decides about the rest.
-fn prepare(engine: &Inner, machine: &StateMachine, input: StartInput) -> Result<(Cell<Input>, Start), Fault> {
-    let name = input.name.unwrap_or_else(|| engine.entropy.uuid());
+fn prepare(
+    engine: &Inner,
+    machine: &StateMachine,
+    input: StartInput,
+    effect: Option<EffectId>,
+) -> Result<(Cell<Input>, Start), Fault> {
+    // A start that is delivered again must come to the cell that took the first.
+    let chosen = effect.as_ref().map_or_else(|| engine.entropy.uuid(), uuid_of);
+    let name = input.name.unwrap_or_else(|| chosen.clone());
     fault::check_name(&name)?;
     let text = input.input.unwrap_or_else(|| "{}".to_owned());
     if text.len() > engine.options.standard_limits.payload_bytes_max {
@@ -103,9 +110,9 @@ fn prepare(engine: &Inner, machine: &StateMachine, input: StartInput) -> Result<
         ));
     }
     let record = &machine.record;
-    let express_id = record.express.then(|| engine.entropy.uuid());
+    let express_id = record.express.then_some(chosen);
     let cell = match &express_id {
-        Some(_) => usize::try_from(engine.entropy.below(execution::CELLS as u64)).unwrap_or(0),
+        Some(id) => cell::shard_of(id.as_bytes(), execution::CELLS),
         None => execution::cell_of(&machine.scope, &record.name, &name),
     };
     let head = HeadRecord {
@@ -127,10 +134,19 @@ fn prepare(engine: &Inner, machine: &StateMachine, input: StartInput) -> Result<
             head,
             definition: machine.definition.clone(),
             logging_json: record.logging_json.clone(),
-            effect: None,
+            effect,
             durable: true,
         },
     ))
+}
+
+/// The same id for the same effect, in the form of a version 4 UUID.
+fn uuid_of(effect: &EffectId) -> String {
+    let digest = Sha256::digest(&effect.0);
+    let mut hex: String = digest[..16].iter().map(|b| format!("{b:02x}")).collect();
+    hex.replace_range(12..13, "4");
+    hex.replace_range(16..17, "a");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 #[derive(Deserialize)]

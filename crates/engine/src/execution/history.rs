@@ -6,28 +6,30 @@ use crate::keys::{self, ExecutionId};
 
 const VERSION: u8 = 1;
 
-/// The events of one turn as one value: a version byte, then each event behind its length (four bytes).
-#[derive(Default)]
-pub(super) struct Chunk {
-    first: u64,
-    bytes: Vec<u8>,
-}
+/// A value holds events up to this size; the store bounds values, and readers take several at once.
+const CHUNK_BYTES_MAX: usize = 1024 * 1024;
 
-impl Chunk {
-    pub fn push(&mut self, event: &HistoryEvent) {
-        if self.bytes.is_empty() {
-            self.first = event.id;
-            self.bytes.push(VERSION);
-        }
+/// The events of one turn as values: a version byte, then each event behind its length (four bytes).
+#[derive(Default)]
+pub(super) struct Chunks(Vec<(u64, Vec<u8>)>);
+
+impl Chunks {
+    /// Adds an event; returns its size.
+    pub fn push(&mut self, event: &HistoryEvent) -> usize {
         let encoded = event.encode();
+        if self.0.last().is_none_or(|(_, bytes)| bytes.len() + encoded.len() > CHUNK_BYTES_MAX) {
+            self.0.push((event.id, vec![VERSION]));
+        }
+        let (_, bytes) = self.0.last_mut().expect("there is one now");
         let len = u32::try_from(encoded.len()).expect("an event is far below 4 GiB");
-        self.bytes.extend_from_slice(&len.to_be_bytes());
-        self.bytes.extend_from_slice(&encoded);
+        bytes.extend_from_slice(&len.to_be_bytes());
+        bytes.extend_from_slice(&encoded);
+        encoded.len()
     }
 
-    /// The id of the first event and the value, if there were events.
-    pub fn take(&mut self) -> Option<(u64, Vec<u8>)> {
-        (!self.bytes.is_empty()).then(|| (self.first, std::mem::take(&mut self.bytes)))
+    /// The values, each with the id of its first event.
+    pub fn take(&mut self) -> Vec<(u64, Vec<u8>)> {
+        std::mem::take(&mut self.0)
     }
 }
 
@@ -58,18 +60,20 @@ pub(crate) fn history_page(
     reverse: bool,
     limit: usize,
 ) -> Result<HistoryPage, Error> {
-    const CHUNKS_PER_READ: usize = 64;
+    const CHUNKS_PER_READ: usize = 16;
     let prefix = keys::history(id).build();
     let mut range = Range::prefix(&prefix).limit(CHUNKS_PER_READ);
     if reverse {
         range = range.reverse();
         if let Some(from) = from {
-            range.end = keys::history(id).u64(from + 1).build();
+            range.end = keys::history(id).u64(from.saturating_add(1)).build();
         }
     } else if let Some(from) = from {
         // The chunk that holds `from` begins at it or before it.
-        let before =
-            Range { end: keys::history(id).u64(from + 1).build(), ..Range::prefix(&prefix).reverse().limit(1) };
+        let before = Range {
+            end: keys::history(id).u64(from.saturating_add(1)).build(),
+            ..Range::prefix(&prefix).reverse().limit(1)
+        };
         if let Some((key, _)) = store.scan(&before)?.first() {
             range.start = key.to_vec();
         }

@@ -35,7 +35,7 @@ pub(crate) enum Input {
     /// Runs an Express execution and answers when it has ended.
     StartSync {
         start: Box<Start>,
-        reply: Reply<(Started, EndRecord)>,
+        reply: Reply<Result<(Started, EndRecord), Fault>>,
     },
     /// What happened to a task. Answers whether anybody was waiting for it.
     Task {

@@ -2,10 +2,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use base::{Entropy, Timestamp};
+use bytes::Bytes;
 use cell::{Machine, Reply, Turn};
-use interp::{Effect, Env, Outcome, Progress, RunTask, Step, TaskId, TimerId};
+use interp::{Effect, Env, EventType, Outcome, Progress, RunTask, Step, TaskId, TimerId};
 use service::{EffectId, Fault};
-use store::{Error, KeyReader, Range};
+use store::{Error, Key, KeyReader, Range};
 
 use super::log::LogTarget;
 use super::{Input, Job, Outside, Start, Started, Work, execution_arn, history};
@@ -14,6 +15,13 @@ use crate::keys::{self, ExecutionId};
 use crate::record::{EndRecord, HeadRecord, Record};
 use crate::token::Tokens;
 use crate::{Options, fault};
+
+/// What one step may write, however large the payloads are: with the snapshot it must fit a batch of the store.
+const STEP_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// A longer snapshot is stored in parts, for the store bounds values.
+const SNAPSHOT_PART_BYTES: usize = 4 * 1024 * 1024;
+/// An execution that holds more than this at once fails.
+const SNAPSHOT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The state of one cell of executions: those that run.
 pub(crate) struct Owner {
@@ -40,8 +48,12 @@ struct Live {
     arn: Arc<str>,
     role_arn: Arc<str>,
     timers: BTreeMap<TimerId, Timestamp>,
-    /// Events of this turn, encoded, and the id of the first.
-    events: history::Chunk,
+    /// Events of this turn, encoded.
+    events: history::Chunks,
+    /// Size and parts of what the store has of its position; an Express execution has one part, if it is durable.
+    snapshot: (usize, u8),
+    /// Tasks that have an entry in the outbox.
+    outbox: BTreeSet<TaskId>,
     log: Option<LogTarget>,
     ended: Option<EndRecord>,
     watchers: Vec<Watcher>,
@@ -49,12 +61,29 @@ struct Live {
 
 enum Watcher {
     End(Reply<Option<EndRecord>>),
-    Sync(Reply<(Started, EndRecord)>),
+    Sync(Reply<Result<(Started, EndRecord), Fault>>),
 }
 
 impl Live {
     fn express(&self) -> bool {
         self.head.express_id.is_some()
+    }
+
+    fn put_events(&mut self, id: ExecutionId, turn: &mut Turn<'_>) {
+        for (first, bytes) in self.events.take() {
+            turn.put(keys::history(id).u64(first), bytes);
+        }
+    }
+
+    fn put_snapshot(&mut self, id: ExecutionId, snapshot: Bytes, turn: &mut Turn<'_>) {
+        let bytes = snapshot.len();
+        let mut parts = 0;
+        for start in (0..bytes).step_by(SNAPSHOT_PART_BYTES) {
+            turn.put(snapshot_key(id, parts), snapshot.slice(start..bytes.min(start + SNAPSHOT_PART_BYTES)));
+            parts += 1;
+        }
+        (parts..self.snapshot.1).for_each(|part| turn.delete(snapshot_key(id, part)));
+        self.snapshot = (bytes, parts);
     }
 }
 
@@ -119,7 +148,8 @@ impl Owner {
         }
         let info = execution_info(&head);
         let log = LogTarget::read(logging_json.as_deref());
-        self.add(id.number, interp::Execution::new(info, definition), head, log);
+        let live = self.add(id.number, interp::Execution::new(info, definition), head, log);
+        live.snapshot.1 = u8::from(express && durable);
         self.drive(id.number, interp::Input::Start, turn);
         Ok(Ok(started))
     }
@@ -138,7 +168,13 @@ impl Owner {
         }))
     }
 
-    fn add(&mut self, number: u64, execution: interp::Execution, head: HeadRecord, log: Option<LogTarget>) {
+    fn add(
+        &mut self,
+        number: u64,
+        execution: interp::Execution,
+        head: HeadRecord,
+        log: Option<LogTarget>,
+    ) -> &mut Live {
         let info = execution.info();
         let (arn, role_arn) = (info.id.clone(), info.role_arn.clone());
         let live = Live {
@@ -147,12 +183,14 @@ impl Owner {
             arn,
             role_arn,
             timers: BTreeMap::new(),
-            events: history::Chunk::default(),
+            events: history::Chunks::default(),
+            snapshot: (0, 0),
+            outbox: BTreeSet::new(),
             log,
             ended: None,
             watchers: Vec::new(),
         };
-        self.live.insert(number, live);
+        self.live.entry(number).insert_entry(live).into_mut()
     }
 
     /// Where an execution logs that is taken up again: as its machine says now.
@@ -162,39 +200,74 @@ impl Owner {
 
     /// Gives an input to an execution's interpreter and takes what it says. Returns whether anything came of it.
     fn drive(&mut self, number: u64, input: interp::Input, turn: &mut Turn<'_>) -> bool {
-        let id = self.id(number);
-        let Some(live) = self.live.get_mut(&number).filter(|l| l.ended.is_none()) else { return false };
-        let settled_task = settled_task(&input);
-        let limits = if live.express() { self.options.express_limits } else { self.options.standard_limits };
-        let (entropy, tokens) = (&self.entropy, &self.tokens);
-        let mut env = Env {
-            now: turn.now(),
-            random: &mut || entropy.next_u64(),
-            token: &mut |task| tokens.make(id, task.0),
-            limits,
-        };
-        let Step { history, effects } = live.execution.step(input, &mut env);
-        if history.is_empty() && effects.is_empty() {
+        let settled = settled_task(&input);
+        let Some(step) = self.step(number, input, turn.now()) else { return false };
+        if step.history.is_empty() && step.effects.is_empty() {
             return false;
         }
-        let durable = !live.express();
-        if durable {
-            for event in &history {
-                live.events.push(event);
-            }
-            if let Some(task) = settled_task {
-                turn.delete(keys::task_effect(turn.cell(), number, task.0));
-            }
+        let key = settled.map(|task| keys::task_effect(turn.cell(), number, task.0));
+        let live = self.live.get_mut(&number).expect("it made a step");
+        if let (Some(task), Some(key)) = (settled, key)
+            && live.outbox.remove(&task)
+        {
+            turn.delete(key);
+        }
+        self.take(number, step, turn);
+        true
+    }
+
+    fn step(&mut self, number: u64, input: interp::Input, now: Timestamp) -> Option<Step> {
+        let id = self.id(number);
+        let live = self.live.get_mut(&number).filter(|l| l.ended.is_none())?;
+        let mut limits = self.options.express_limits;
+        if !live.express() {
+            limits = self.options.standard_limits;
+            // A transition writes two payloads: what the state got, and what it gave or asked for.
+            let transitions = STEP_BYTES_MAX / (2 * limits.payload_bytes_max).max(1);
+            let transitions = u32::try_from(transitions).unwrap_or(u32::MAX).max(1);
+            limits.transitions_per_step_max = limits.transitions_per_step_max.min(transitions);
+        }
+        let (entropy, tokens) = (&self.entropy, &self.tokens);
+        let mut env =
+            Env { now, random: &mut || entropy.next_u64(), token: &mut |task| tokens.make(id, task.0), limits };
+        Some(live.execution.step(input, &mut env))
+    }
+
+    /// Takes what the interpreter says.
+    fn take(&mut self, number: u64, Step { history, effects }: Step, turn: &mut Turn<'_>) {
+        let live = self.live.get_mut(&number).expect("it made a step");
+        let first = self.changed.insert(number);
+        if !live.express() {
+            let events: usize = history.iter().map(|event| live.events.push(event)).sum();
+            // The snapshot grows by about as much.
+            turn.expect_bytes(2 * events + if first { live.snapshot.0 } else { 0 });
         }
         if let Some(lines) = live.log.as_ref().and_then(|log| log.lines(&live.head, &live.arn, &history)) {
             let (outside, scope) = (self.outside.clone(), live.head.scope());
             turn.effect(move || outside(Work::Log { scope, lines }));
         }
-        self.changed.insert(number);
         for effect in effects {
             self.effect(number, effect, false, turn);
         }
-        true
+    }
+
+    /// Ends an execution that holds more than can be stored.
+    fn fail_for_size(&mut self, number: u64, turn: &mut Turn<'_>) {
+        let cause = format!("The execution holds more than {SNAPSHOT_BYTES_MAX} bytes of inputs and results at once.");
+        let stop = interp::Input::Stop { error: Some("States.DataLimitExceeded".into()), cause: Some(cause.into()) };
+        let Some(mut step) = self.step(number, stop, turn.now()) else { return };
+        for event in &mut step.history {
+            if event.event_type == EventType::ExecutionAborted {
+                event.event_type = EventType::ExecutionFailed;
+            }
+        }
+        for effect in &mut step.effects {
+            if let Effect::Ended(outcome) = effect {
+                outcome.status = interp::ExecutionStatus::Failed;
+            }
+        }
+        self.take(number, step, turn);
+        self.changed.remove(&number);
     }
 
     fn effect(&mut self, number: u64, effect: Effect, again: bool, turn: &mut Turn<'_>) {
@@ -203,7 +276,7 @@ impl Owner {
         match effect {
             Effect::RunTask(task) => self.run_task(number, *task, again, turn),
             Effect::CancelTask { task } => {
-                if !live.express() {
+                if live.outbox.remove(&task) {
                     turn.delete(keys::task_effect(turn.cell(), number, task.0));
                 }
                 let outside = self.outside.clone();
@@ -231,13 +304,17 @@ impl Owner {
 
     fn run_task(&mut self, number: u64, task: RunTask, again: bool, turn: &mut Turn<'_>) {
         let id = self.id(number);
-        let live = &self.live[&number];
+        let live = self.live.get_mut(&number).expect("tasks come of live executions");
         let effect = (!live.express()).then(|| keys::task_effect(turn.cell(), number, task.task.0));
+        // A function called by its ARN and an activity have no inbox that the entry would hold open.
         if let Some(key) = &effect
-            && !again
+            && matches!(task.resource.kind, asl::ResourceKind::Integration(_))
             && task.progress == Progress::Scheduled
         {
-            turn.put(key.clone(), vec![1]);
+            live.outbox.insert(task.task);
+            if !again {
+                turn.put(key.clone(), vec![1]);
+            }
         }
         let job = Job {
             id,
@@ -271,43 +348,49 @@ impl Owner {
     fn settle_one(&mut self, number: u64, turn: &mut Turn<'_>) {
         let id = self.id(number);
         let Some(live) = self.live.get_mut(&number) else { return };
-        if let Some((first, bytes)) = live.events.take() {
-            turn.put(keys::history(id).u64(first), bytes);
-        }
-        let Some(end) = live.ended.take() else {
-            if !live.express() {
-                turn.put(keys::run(id), live.execution.snapshot());
+        if live.ended.is_none() {
+            if live.express() {
+                return;
             }
-            return;
-        };
-        let mut live = self.live.remove(&number).expect("looked up above");
+            let snapshot = live.execution.snapshot();
+            if snapshot.len() <= SNAPSHOT_BYTES_MAX {
+                live.put_snapshot(id, snapshot.into(), turn);
+                live.put_events(id, turn);
+                return;
+            }
+            self.fail_for_size(number, turn);
+        }
+        let Some(mut live) = self.live.remove(&number) else { return };
+        live.put_events(id, turn);
         for (timer, at) in std::mem::take(&mut live.timers) {
             self.timers.remove(&(at, number, timer));
         }
         self.unfinished.remove(&number);
+        let Some(end) = live.ended.take() else { return };
         if !live.express() {
             turn.put(keys::end(id), end.encode());
         }
-        turn.delete(keys::run(id));
+        (0..live.snapshot.1).for_each(|part| turn.delete(snapshot_key(id, part)));
         for watcher in live.watchers {
             match watcher {
                 Watcher::End(reply) => turn.reply(reply, Some(end.clone())),
                 Watcher::Sync(reply) => {
                     let start = Timestamp::from_millis(live.head.start_ms);
-                    turn.reply(reply, (Started { arn: live.arn.to_string(), start }, end.clone()));
+                    turn.reply(reply, Ok((Started { arn: live.arn.to_string(), start }, end.clone())));
                 }
             }
         }
     }
 
     /// Takes an execution up again where the store has it.
-    fn resume(&mut self, id: ExecutionId, value: &[u8], turn: &mut Turn<'_>) -> Result<(), Error> {
+    fn resume(&mut self, id: ExecutionId, value: &[u8], parts: u8, turn: &mut Turn<'_>) -> Result<(), Error> {
         let Some(head) = turn.get(keys::head(id).as_bytes())? else {
             // An Express execution: what is stored is its head, and it begins anew.
             let head = HeadRecord::decode(value)?;
             let definition = self.catalog.definition(head.definition_id)?;
             let log = self.log_of(&head);
-            self.add(id.number, interp::Execution::new(execution_info(&head), definition), head, log);
+            let live = self.add(id.number, interp::Execution::new(execution_info(&head), definition), head, log);
+            live.snapshot.1 = parts;
             self.drive(id.number, interp::Input::Start, turn);
             return Ok(());
         };
@@ -317,7 +400,7 @@ impl Owner {
             .map_err(|e| Error::Corrupt(format!("execution {}: {e}", execution_arn(&head))))?;
         let effects = execution.open_effects();
         let log = self.log_of(&head);
-        self.add(id.number, execution, head, log);
+        self.add(id.number, execution, head, log).snapshot = (value.len(), parts);
         for effect in effects {
             self.effect(id.number, effect, true, turn);
         }
@@ -341,10 +424,17 @@ impl Machine for Owner {
         if let Some((key, _)) = last_head.first() {
             last = KeyReader::new(&key[heads.as_bytes().len()..]).u64()?;
         }
-        for (key, value) in turn.scan(&Range::prefix(runs.as_bytes()))? {
+        let mut entries = turn.scan(&Range::prefix(runs.as_bytes()))?.into_iter().peekable();
+        while let Some((key, mut value)) = entries.next() {
             let number = KeyReader::new(&key[runs.as_bytes().len()..]).u64()?;
+            let mut parts = 1;
+            // Further parts follow in order.
+            while let Some((_, more)) = entries.next_if(|(next, _)| next.starts_with(&key)) {
+                value = [value, more].concat().into();
+                parts += 1;
+            }
             last = last.max(number);
-            self.resume(self.id(number), &value, turn)?;
+            self.resume(self.id(number), &value, parts, turn)?;
         }
         self.next_number = last.max(self.next_number.saturating_sub(1)) + 1;
         Ok(())
@@ -363,8 +453,7 @@ impl Machine for Owner {
                         let live = self.live.get_mut(&number).expect("it was just started");
                         live.watchers.push(Watcher::Sync(reply));
                     }
-                    // Dropping the reply tells the caller that the server could not take it.
-                    Err(_) => drop(reply),
+                    Err(fault) => turn.reply(reply, Err(fault)),
                 }
             }
             Input::Task { id, input, reply } => {
@@ -408,15 +497,22 @@ impl Machine for Owner {
     }
 
     fn wake(&mut self, turn: &mut Turn<'_>) -> Result<(), Error> {
-        for number in std::mem::take(&mut self.unfinished) {
-            self.drive(number, interp::Input::Continue, turn);
-        }
-        while let Some(&(at, number, timer)) = self.timers.first().filter(|(at, ..)| *at <= turn.now()) {
+        // What is due before those that go on: each of them goes on once in a turn, so that none holds up the others.
+        while !turn.is_full()
+            && let Some(&(at, number, timer)) = self.timers.first().filter(|(at, ..)| *at <= turn.now())
+        {
             self.timers.remove(&(at, number, timer));
             if let Some(live) = self.live.get_mut(&number) {
                 live.timers.remove(&timer);
             }
             self.drive(number, interp::Input::TimerFired { timer }, turn);
+        }
+        for number in std::mem::take(&mut self.unfinished) {
+            if turn.is_full() {
+                self.unfinished.insert(number);
+            } else {
+                self.drive(number, interp::Input::Continue, turn);
+            }
         }
         Ok(())
     }
@@ -434,6 +530,10 @@ fn settled_task(input: &interp::Input) -> Option<TaskId> {
         | I::TaskSubmitFailed { task, .. } => Some(*task),
         _ => None,
     }
+}
+
+fn snapshot_key(id: ExecutionId, part: u8) -> Key {
+    if part == 0 { keys::run(id) } else { keys::run(id).u8(part) }
 }
 
 fn execution_info(head: &HeadRecord) -> interp::ExecutionInfo {

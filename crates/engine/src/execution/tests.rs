@@ -1,5 +1,7 @@
 //! The engine over the memory store, with functions that are closures.
 
+mod faults;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
