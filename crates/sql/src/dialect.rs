@@ -358,8 +358,8 @@ fn plain_text(text: &str) -> String {
         plain.push('\'');
         return plain;
     }
-    if text.starts_with('$') {
-        let tag = text[1..].find('$').map_or(2, |at| at + 2);
+    if let Some(rest) = text.strip_prefix('$') {
+        let tag = rest.find('$').map_or(2, |at| at + 2);
         return format!("'{}'", text[tag..text.len() - tag].replace('\'', "''"));
     }
     text.to_owned()

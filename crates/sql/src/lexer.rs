@@ -169,7 +169,7 @@ fn dollar_quoted(rest: &str) -> Result<Option<usize>, Fault> {
 
 fn number(rest: &str) -> usize {
     let digits = while_matching(rest, |c| c.is_ascii_digit() || c == '.');
-    let tail = rest[digits..].as_bytes();
+    let tail = &rest.as_bytes()[digits..];
     let exponent = match tail {
         [b'e' | b'E', b'+' | b'-', d, ..] if d.is_ascii_digit() => 2,
         [b'e' | b'E', d, ..] if d.is_ascii_digit() => 1,
@@ -204,7 +204,9 @@ pub(crate) fn verb(tokens: &[Token<'_>]) -> Verb {
         "WITH" if !tokens.iter().any(writes) => Verb::Read,
         "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "SAVEPOINT" | "RELEASE" => Verb::Transaction,
         "ATTACH" | "DETACH" | "PRAGMA" | "VACUUM" => Verb::Forbidden,
-        "CREATE" | "ALTER" | "DROP" | "REINDEX" | "ANALYZE" | "GRANT" | "REVOKE" | "COMMENT" => Verb::Define,
+        "CREATE" | "ALTER" | "DROP" | "REINDEX" | "ANALYZE" | "GRANT" | "REVOKE" | "COMMENT" | "TRUNCATE" => {
+            Verb::Define
+        }
         _ => Verb::Write,
     }
 }

@@ -115,7 +115,7 @@ pub(crate) async fn begin_transaction(state: &Arc<State>, call: Call, input: Tra
     state.transactions.check_room()?;
     let deadline = state.deadline(false);
     let live = match state.server(&target.cluster) {
-        Some(server) => Live::Postgres(server.begin(target.login(), deadline).await?),
+        Some(server) => Live::Postgres(Box::new(server.begin(target.login(), deadline).await?)),
         None => Live::Embedded(state.database(&target)?.begin(deadline).await?),
     };
     Ok(json!({"transactionId": state.transactions.add(&target.arn, live)}))
@@ -209,7 +209,9 @@ impl State {
     }
 
     /// The user and password in a secret.
-    async fn secret(&self, call: Call, arn: &str) -> Result<(String, String), Fault> {
+    async fn secret(&self, mut call: Call, arn: &str) -> Result<(String, String), Fault> {
+        // Reading it is no effect of its own.
+        call.effect = None;
         let found = (self.secrets)(call, "GetSecretValue", json!({"SecretId": arn})).await;
         let found = found.map_err(|f| {
             let code = if f.is_sender() { "SecretsErrorException" } else { "ServiceUnavailableError" };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use futures::StreamExt as _;
@@ -20,6 +21,9 @@ use crate::postgres_types::{Raw, column_type, read};
 
 /// Connections that stay open for the next statement, for each database.
 const IDLE_CONNECTIONS_MAX: usize = 8;
+
+/// How long a cancelled statement may take to end before its connection is given up.
+const CANCEL_WAIT: Duration = Duration::from_secs(5);
 
 /// A PostgreSQL server that stands behind one or all clusters.
 pub(crate) struct Server {
@@ -136,21 +140,33 @@ impl Server {
     }
 }
 
+type Ran = (Connection, Result<Vec<Outcome>, Fault>);
+
 /// Waits for a statement until the deadline, then asks the server to cancel it and waits for that.
-async fn within<T: Send + 'static>(
-    running: impl Future<Output = T> + Send + 'static,
+async fn within(
+    running: impl Future<Output = Ran> + Send + 'static,
     cancel: CancelToken,
     deadline: Deadline,
-) -> Result<T, Fault> {
+) -> Result<Ran, Fault> {
+    let failed = |e: tokio::task::JoinError| internal(format!("statement: {e}"));
     // A job of its own: a caller that goes away leaves no half-read connection behind.
     let mut job = tokio::spawn(running);
     match tokio::time::timeout_at(deadline.at, &mut job).await {
-        Ok(done) => done.map_err(|e| internal(format!("statement: {e}"))),
+        Ok(done) => done.map_err(failed),
         Err(_) if deadline.run_on => Err(timeout()),
         Err(_) => {
-            let _ = cancel.cancel_query(NoTls).await;
-            let _ = job.await;
-            Err(timeout())
+            let cancelled = async {
+                // If the server cannot be told, the statement may end by itself.
+                let _ = cancel.cancel_query(NoTls).await;
+                (&mut job).await
+            };
+            match tokio::time::timeout(CANCEL_WAIT, cancelled).await {
+                Ok(done) => Ok((done.map_err(failed)?.0, Err(timeout()))),
+                Err(_) => {
+                    job.abort();
+                    Err(timeout())
+                }
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ const LIFETIME_MAX: Duration = Duration::from_secs(24 * 3600);
 /// What a transaction has begun.
 pub(crate) enum Live {
     Embedded(engine::Transaction),
-    Postgres(postgres::Transaction),
+    Postgres(Box<postgres::Transaction>),
 }
 
 /// The inside of a transaction, for whoever uses it now.
