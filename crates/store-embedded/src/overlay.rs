@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -115,14 +116,23 @@ impl Overlay {
             Write::Put(key, value) => (key, Some(value)),
             Write::Delete(key) => (key, None),
         };
-        let deleted = value.is_none().then(|| key.clone());
-        let (key_bytes, added) = (key.len(), entry_bytes(&key, value.as_ref()));
-        let old = state.active.insert(key, value);
-        let removed = old.as_ref().map_or(0, |old| ENTRY_BYTES + key_bytes + old.as_ref().map_or(0, |v| v.len()));
+        let added = entry_bytes(&key, value.as_ref());
+        let deletes = value.is_none();
+        let (removed, passed) = match state.active.entry(key) {
+            Entry::Vacant(slot) => {
+                slot.insert(value);
+                (0, None)
+            }
+            Entry::Occupied(mut slot) => {
+                let old = slot.insert(value);
+                let passed = (deletes && old.is_some()).then(|| slot.key().clone());
+                (entry_bytes(slot.key(), old.as_ref()), passed)
+            }
+        };
         state.active_bytes = state.active_bytes + added - removed;
         self.bytes.fetch_add(added, Ordering::Relaxed);
         self.bytes.fetch_sub(removed, Ordering::Relaxed);
-        deleted.filter(|_| old.flatten().is_some())
+        passed
     }
 
     /// Drops the notes that keys are deleted, where the layer below and the index (`may_have`) have nothing to hide:
