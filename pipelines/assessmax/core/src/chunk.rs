@@ -59,9 +59,8 @@ impl Chunk {
             .collect();
         let mut before: Option<usize> = None;
         for segment in &transcript.segments {
-            let after_peer = before.is_some_and(|b| {
-                b != segment.speaker && transcript.speakers[b].role == Role::Student
-            });
+            let after_peer =
+                before.is_some_and(|b| b != segment.speaker && transcript.speakers[b].role == Role::Student);
             before = Some(segment.speaker);
             if let Some((_, chunk)) = chunks.iter_mut().find(|(place, _)| *place == segment.speaker) {
                 chunk.utterances.push(Utterance {

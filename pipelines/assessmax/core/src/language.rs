@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn english_talk_is_english() {
-        let text = "Okay, but we have to say the reason for each one, not just the order, because it's on the list here.";
+        let text =
+            "Okay, but we have to say the reason for each one, not just the order, because it's on the list here.";
         assert!(share(text).unwrap() > 0.5);
         let terse = "Gravel catches the big pieces, like leaves, and then the sand catches the smaller pieces, so the \
                      water gets clear.";

@@ -109,8 +109,7 @@ fn notes(transcript: &Transcript, students: &[Student]) -> Vec<String> {
     } else if transcript.speakers.len() == 1 {
         notes.push("only one person speaks in the transcript".to_owned());
     }
-    let unknown: usize =
-        transcript.speakers.iter().filter(|s| s.role == Role::Unknown).map(|s| s.utterances).sum();
+    let unknown: usize = transcript.speakers.iter().filter(|s| s.role == Role::Unknown).map(|s| s.utterances).sum();
     if unknown > 0 {
         notes.push(format!("{unknown} utterances have no known speaker and are not scored"));
     }

@@ -102,7 +102,10 @@ fn records(text: &str, delimiter: char) -> Result<Vec<Record>, ParseError> {
                 quoted(&mut chars, &mut field, &mut line)?;
                 let closed = chars.peek().is_none_or(|next| *next == delimiter || *next == '\n');
                 if !closed {
-                    return Err(ParseError::new(line, "text after a closing quote; a quote within a field is written \"\""));
+                    return Err(ParseError::new(
+                        line,
+                        "text after a closing quote; a quote within a field is written \"\"",
+                    ));
                 }
             }
             '\n' => {

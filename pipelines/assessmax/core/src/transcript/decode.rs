@@ -85,15 +85,18 @@ fn mojibake(line: &str) -> Option<usize> {
         return None;
     }
     let mut rest = line;
-    while let Some(offset) = rest.find(|c| matches!(c, 'Â' | 'Ã' | 'â' | 'ï' | 'ð')) {
+    while let Some(offset) = rest.find(['Â', 'Ã', 'â', 'ï', 'ð']) {
         let at = line.len() - rest.len() + offset;
         let bytes: Vec<u8> = line[at..].chars().map_while(windows_1252).take(4).collect();
-        let hit = match bytes.as_slice() {
-            [0xC2, 0x80..=0xBF, ..] | [0xC3, 0x80..=0xBF, ..] => true,
-            [0xE2, 0x80, 0x90..=0xBF, ..] | [0xE2, 0x82, 0xAC, ..] | [0xE2, 0x84, 0xA2, ..] => true,
-            [0xEF, 0xBB, 0xBF, ..] | [0xF0, 0x9F, 0x80..=0xBF, 0x80..=0xBF] => true,
-            _ => false,
-        };
+        let hit = matches!(
+            bytes.as_slice(),
+            [0xC2 | 0xC3, 0x80..=0xBF, ..]
+                | [0xE2, 0x80, 0x90..=0xBF, ..]
+                | [0xE2, 0x82, 0xAC, ..]
+                | [0xE2, 0x84, 0xA2, ..]
+                | [0xEF, 0xBB, 0xBF, ..]
+                | [0xF0, 0x9F, 0x80..=0xBF, 0x80..=0xBF]
+        );
         if hit {
             return Some(at);
         }

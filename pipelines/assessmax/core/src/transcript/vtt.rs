@@ -51,8 +51,7 @@ fn cue(block: &[(usize, &str)], last_start: &mut u64, cues: &mut Vec<Cue>) -> Re
             return Ok(());
         }
         let (at, found) = block.get(1).copied().unwrap_or((number, first));
-        let message =
-            format!("expected times like \"00:00:01.000 --> 00:00:04.000\", found \"{}\"", shortened(found));
+        let message = format!("expected times like \"00:00:01.000 --> 00:00:04.000\", found \"{}\"", shortened(found));
         return Err(ParseError::new(at, message));
     }
     let times = usize::from(!has_times(block.first()));
