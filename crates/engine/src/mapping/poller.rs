@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ const RECEIVE_WAIT: Duration = Duration::from_secs(20);
 const QUEUE_RETRY: Duration = Duration::from_secs(1);
 const THROTTLED_PAUSE_MIN: Duration = Duration::from_millis(20);
 const THROTTLED_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// What a function is given at once, as on AWS: the bound of a synchronous invocation is 6 MB.
+const EVENT_BYTES_MAX: usize = 6 * 1024 * 1024;
 
 /// Reads a queue and gives a function what it reads, until stopped.
 pub(super) struct Poller {
@@ -50,11 +53,11 @@ impl Poller {
                 batch = this.gather() => batch,
             };
             match batch {
-                Ok(batch) if batch.is_empty() => {}
+                Ok(batch) if batch.messages.is_empty() => {}
                 Ok(batch) => {
-                    let this = this.clone();
+                    let (this, stopped) = (this.clone(), stopped.clone());
                     tokio::spawn(async move {
-                        this.process(batch).await;
+                        this.process(batch, stopped).await;
                         drop(place);
                     });
                 }
@@ -67,11 +70,12 @@ impl Poller {
     }
 
     /// Collects a batch: as many as are there at once, or as many as come within the window.
-    async fn gather(&self) -> Result<Vec<ReceivedMessage>, Fault> {
+    async fn gather(&self) -> Result<Batch, Fault> {
         let queue = &self.record.source_arn;
         let wanted = self.record.batch_size as usize;
         let mut batch = self.queues.receive(queue, wanted.min(RECEIVE_MAX), RECEIVE_WAIT).await?;
-        let deadline = Instant::now() + Duration::from_secs(self.record.window_seconds.into());
+        let hidden_since = Instant::now();
+        let deadline = hidden_since + Duration::from_secs(self.record.window_seconds.into());
         while !batch.is_empty() && batch.len() < wanted {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -83,39 +87,43 @@ impl Poller {
             };
             batch.extend(more);
         }
-        Ok(batch)
+        Ok(Batch { messages: batch, hidden_since })
     }
 
-    async fn process(&self, batch: Vec<ReceivedMessage>) {
-        let (batch, dropped): (Vec<_>, Vec<_>) = batch.into_iter().partition(|m| self.matches(m));
+    async fn process(&self, batch: Batch, mut stopped: watch::Receiver<()>) {
+        let (messages, dropped): (Vec<_>, Vec<_>) = batch.messages.into_iter().partition(|m| self.matches(m));
         // What no filter wants is deleted unseen, as on AWS.
         self.delete(&dropped).await;
-        if batch.is_empty() {
-            return;
-        }
-        match self.invoke(&batch).await {
-            Ok(invoked) => {
-                let done = processed(&self.record, &batch, &invoked);
-                self.delete(&done).await;
-                if done.len() < batch.len() {
-                    let failed = batch.len() - done.len();
-                    debug!(
-                        mapping = self.record.uuid,
-                        failed, "messages stay in the queue until they are visible again"
-                    );
+        for messages in events(&messages, EVENT_BYTES_MAX) {
+            match self.invoke(messages, batch.hidden_since, &mut stopped).await {
+                Ok(invoked) => {
+                    let done = processed(&self.record, messages, &invoked);
+                    self.delete(&done).await;
+                    let failed = messages.len() - done.len();
+                    if failed > 0 {
+                        let mapping = &self.record.uuid;
+                        debug!(mapping, failed, "messages stay in the queue until they are visible again");
+                    }
+                    if failed > 0 && self.record.source_arn.ends_with(".fifo") {
+                        return; // Those behind them in their groups must not overtake them.
+                    }
                 }
+                // The messages become visible again when their time is up.
+                Err(fault) => return warn!(mapping = self.record.uuid, %fault, "function not invoked"),
             }
-            // The messages become visible again when their time is up.
-            Err(fault) => warn!(mapping = self.record.uuid, %fault, "function not invoked"),
         }
     }
 
     /// Invokes the function. While it is throttled the batch waits, hidden, so that waiting does not count as a
     /// receive and no message goes to the dead-letter queue for it.
-    async fn invoke(&self, batch: &[ReceivedMessage]) -> Result<Invoked, Fault> {
+    async fn invoke(
+        &self,
+        batch: &[ReceivedMessage],
+        mut hidden_since: Instant,
+        stopped: &mut watch::Receiver<()>,
+    ) -> Result<Invoked, Fault> {
         let queue = &self.record.source_arn;
         let visibility = self.queues.visibility(queue).await?;
-        let mut hidden_since = Instant::now();
         let mut pause = THROTTLED_PAUSE_MIN;
         let payload = event(&self.record, batch);
         loop {
@@ -131,7 +139,10 @@ impl Poller {
             };
             match self.invoker.invoke(invocation).await {
                 Err(fault) if fault.is_retryable() => {
-                    tokio::time::sleep(pause).await;
+                    // A mapping that is gone lets its messages go.
+                    if tokio::time::timeout(pause, stopped.changed()).await.is_ok() {
+                        return Err(fault);
+                    }
                     pause = (pause * 2).min(THROTTLED_PAUSE_MAX);
                     if hidden_since.elapsed() > visibility / 2 {
                         let handles = batch.iter().map(|m| m.receipt_handle.clone()).collect();
@@ -174,6 +185,46 @@ impl Poller {
     }
 }
 
+/// Messages that were received together.
+struct Batch {
+    messages: Vec<ReceivedMessage>,
+    /// When the first of them were received: they become visible again some time after it.
+    hidden_since: Instant,
+}
+
+/// The messages cut into events of at most so many bytes, or of one message each.
+fn events(messages: &[ReceivedMessage], bytes_max: usize) -> Vec<&[ReceivedMessage]> {
+    let (mut events, mut start, mut bytes) = (Vec::new(), 0, EVENT_BYTES);
+    for (at, message) in messages.iter().enumerate() {
+        let more = event_bytes(message);
+        if at > start && bytes + more > bytes_max {
+            events.push(&messages[start..at]);
+            (start, bytes) = (at, EVENT_BYTES);
+        }
+        bytes += more;
+    }
+    if start < messages.len() {
+        events.push(&messages[start..]);
+    }
+    events
+}
+
+/// What an event has beside its messages.
+const EVENT_BYTES: usize = 64;
+
+/// What a message adds to an event, or a little more.
+fn event_bytes(message: &ReceivedMessage) -> usize {
+    const MEMBERS: usize = 512;
+    // Text grows where it is escaped.
+    let escaped = |text: &str| {
+        text.len() + text.bytes().map(|b| if b < 32 { 5 } else { usize::from(b == b'"' || b == b'\\') }).sum::<usize>()
+    };
+    let attributes: usize = message.attributes.iter().map(|(name, value)| name.len() + escaped(value) + 6).sum();
+    let own = message.message_attributes.as_object().is_none_or(|a| !a.is_empty());
+    let own = if own { message.message_attributes.to_string().len() } else { 2 };
+    MEMBERS + escaped(&message.body) + message.receipt_handle.len() + attributes + own
+}
+
 /// The messages that the function has done with.
 fn processed(record: &MappingRecord, batch: &[ReceivedMessage], invoked: &Invoked) -> Vec<ReceivedMessage> {
     if invoked.function_error.is_some() {
@@ -183,7 +234,9 @@ fn processed(record: &MappingRecord, batch: &[ReceivedMessage], invoked: &Invoke
         return batch.to_vec();
     }
     let Some(failed) = failed_ids(&invoked.payload) else { return Vec::new() };
-    if failed.iter().any(|id| !batch.iter().any(|m| m.message_id == *id)) {
+    let known: HashSet<&str> = batch.iter().map(|m| m.message_id.as_str()).collect();
+    let failed: HashSet<String> = failed.into_iter().collect();
+    if failed.iter().any(|id| !known.contains(id.as_str())) {
         // An unknown id: which messages failed cannot be known, so all count as failed.
         return Vec::new();
     }
@@ -234,5 +287,40 @@ mod tests {
         ] {
             assert_eq!(ids(malformed), None, "{malformed}");
         }
+    }
+
+    #[test]
+    fn events_stay_within_the_bound() {
+        let message = |bytes: usize| ReceivedMessage {
+            message_id: "m".repeat(36),
+            receipt_handle: "r".repeat(100),
+            body: "\"".repeat(bytes),
+            md5_of_body: "0".repeat(32),
+            attributes: [("SentTimestamp".to_owned(), "1700000000000".to_owned())].into(),
+            message_attributes: serde_json::json!({}),
+        };
+        let record = MappingRecord {
+            account: "0".repeat(12),
+            region: "ap-southeast-2".to_owned(),
+            uuid: "u".repeat(36),
+            source_arn: format!("arn:aws:sqs:ap-southeast-2:000000000000:{}", "q".repeat(80)),
+            function: "f".to_owned(),
+            function_arn: "f".to_owned(),
+            batch_size: 10,
+            window_seconds: 0,
+            maximum_concurrency: None,
+            filters: Vec::new(),
+            report_batch_item_failures: false,
+            enabled: true,
+            modified_ms: 0,
+            tags: Vec::new(),
+        };
+        let messages: Vec<_> = [1, 4_000, 4_000, 20_000, 1, 1, 9_000].map(message).into();
+        let cut = events(&messages, 20_000);
+        assert_eq!(cut.iter().map(|e| e.len()).collect::<Vec<_>>(), [3, 1, 2, 1]);
+        for messages in cut.iter().filter(|e| e.len() > 1) {
+            assert!(event(&record, messages).len() <= 20_000);
+        }
+        assert!(events(&[], 1).is_empty());
     }
 }
