@@ -15,6 +15,10 @@ use crate::{fault, keys};
 /// Parsed definitions that stay in memory beside those of the machines themselves.
 const OLD_DEFINITIONS_MAX: usize = 1_000;
 
+/// How long an Express execution may run.
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html>
+const EXPRESS_SECONDS_MAX: u64 = 300;
+
 /// A state machine as executions and the API see it.
 pub(crate) struct StateMachine {
     pub arn: Arn,
@@ -211,7 +215,8 @@ impl Owner {
         self.next_definition += 1;
         turn.put(keys::definition(record.definition_id), Bytes::copy_from_slice(new.text.as_bytes()));
         turn.put(keys::machine(&scope, &record.name), record.encode());
-        let machine = Arc::new(StateMachine { arn, scope, record, text: new.text, definition: new.definition });
+        let definition = if record.express { express(new.definition) } else { new.definition };
+        let machine = Arc::new(StateMachine { arn, scope, record, text: new.text, definition });
         // Two changes of one machine in the same turn run in order, and so do these.
         let (shared, added) = (self.shared.clone(), machine.clone());
         turn.effect(move || drop(write(&shared.machines).insert(added.arn.to_string(), added)));
@@ -262,9 +267,18 @@ fn read_machine(scope: Scope, record: MachineRecord, turn: &Turn<'_>) -> Result<
     let text = turn.get(keys::definition(record.definition_id).as_bytes())?;
     let text = text.and_then(|t| String::from_utf8(t.to_vec()).ok());
     let text = text.ok_or_else(|| Error::Corrupt(format!("definition of {} is missing", record.name)))?;
-    let definition = Arc::new(parse_stored(&text, record.definition_id)?);
+    let parsed = Arc::new(parse_stored(&text, record.definition_id)?);
+    let definition = if record.express { express(parsed) } else { parsed };
     let arn = machine_arn(&scope, &record.name);
     Ok(StateMachine { arn, scope, record, text: text.into(), definition })
+}
+
+/// The definition with the time that AWS gives an Express execution at most: one that loops ends too.
+pub(crate) fn express(mut definition: Arc<asl::StateMachine>) -> Arc<asl::StateMachine> {
+    if definition.timeout_seconds.is_none_or(|seconds| seconds > EXPRESS_SECONDS_MAX) {
+        Arc::make_mut(&mut definition).timeout_seconds = Some(EXPRESS_SECONDS_MAX);
+    }
+    definition
 }
 
 /// A definition that was accepted when it was stored.

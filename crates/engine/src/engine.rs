@@ -4,6 +4,7 @@ use base::{Clock, Entropy};
 use cell::{CellOptions, Cells};
 use service::{Fault, Registry};
 use store::{Batch, Error, Fence, Key, Store};
+use tracing::warn;
 
 use crate::activity::Activities;
 use crate::catalog::Catalog;
@@ -12,6 +13,9 @@ use crate::invoker::Invoker;
 use crate::task::{Dispatcher, LogSink};
 use crate::token::Tokens;
 use crate::{Options, fault};
+
+/// Payloads are stored within events and heads, and these in values that the store bounds.
+const PAYLOAD_BYTES_MAX: usize = store::VALUE_BYTES_MAX / 2;
 
 /// State machines, executions, activities and task tokens of one store.
 #[derive(Clone)]
@@ -32,14 +36,21 @@ pub(crate) struct Inner {
 }
 
 impl Engine {
-    /// Reads state machines and activities. Executions go on with [`Engine::run`], when everything they call is there.
+    /// Reads state machines and activities. Payloads are bounded by what the store takes whatever `options` say.
+    /// Executions go on with [`Engine::run`], when everything they call is there.
     pub async fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         entropy: Arc<Entropy>,
         invoker: Arc<dyn Invoker>,
-        options: Options,
+        mut options: Options,
     ) -> Result<Engine, Error> {
+        for limits in [&mut options.standard_limits, &mut options.express_limits] {
+            if limits.payload_bytes_max > PAYLOAD_BYTES_MAX {
+                warn!(asked = limits.payload_bytes_max, bound = PAYLOAD_BYTES_MAX, "payloads are bounded lower");
+                limits.payload_bytes_max = PAYLOAD_BYTES_MAX;
+            }
+        }
         let catalog = Catalog::start(store.clone(), clock.clone()).await?;
         let tokens = Tokens::new(token_key(&*store, &entropy).await?);
         let activities = Activities::new(catalog.clone(), options.activity_pollers_max);

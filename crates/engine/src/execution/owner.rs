@@ -10,7 +10,7 @@ use store::{Error, Key, KeyReader, Range};
 
 use super::log::LogTarget;
 use super::{Input, Job, Outside, Start, Started, Work, execution_arn, history};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, express};
 use crate::keys::{self, ExecutionId};
 use crate::record::{EndRecord, HeadRecord, Record};
 use crate::token::Tokens;
@@ -387,7 +387,7 @@ impl Owner {
         let Some(head) = turn.get(keys::head(id).as_bytes())? else {
             // An Express execution: what is stored is its head, and it begins anew.
             let head = HeadRecord::decode(value)?;
-            let definition = self.catalog.definition(head.definition_id)?;
+            let definition = express(self.catalog.definition(head.definition_id)?);
             let log = self.log_of(&head);
             let live = self.add(id.number, interp::Execution::new(execution_info(&head), definition), head, log);
             live.snapshot.1 = parts;

@@ -35,6 +35,9 @@ pub(crate) struct TaskError {
     pub cause: String,
 }
 
+/// Jobs by their task, each with its number and the sender that cancels it.
+type Jobs = HashMap<(ExecutionId, TaskId), (u64, oneshot::Sender<()>)>;
+
 /// Everything that tasks can call.
 pub(crate) struct Dispatcher {
     pub registry: OnceLock<Registry>,
@@ -49,7 +52,7 @@ pub(crate) struct Dispatcher {
     store: Arc<dyn Store>,
     calls: Semaphore,
     /// Jobs under way, and how each learns that nobody waits for it any longer.
-    jobs: Mutex<HashMap<(ExecutionId, TaskId), (u64, oneshot::Sender<()>)>>,
+    jobs: Mutex<Jobs>,
     next_job: AtomicU64,
     stopping: AtomicBool,
     options: Options,
@@ -115,7 +118,7 @@ impl Dispatcher {
         self.stopping.store(true, Ordering::SeqCst);
     }
 
-    fn jobs(&self) -> std::sync::MutexGuard<'_, HashMap<(ExecutionId, TaskId), (u64, oneshot::Sender<()>)>> {
+    fn jobs(&self) -> std::sync::MutexGuard<'_, Jobs> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -251,7 +254,9 @@ impl Dispatcher {
         }
     }
 
-    async fn tell_failure(&self, job: &Job, TaskError { error, cause }: TaskError) {
+    async fn tell_failure(&self, job: &Job, TaskError { error, mut cause }: TaskError) {
+        // A function may raise megabytes, and each parent quotes its child's cause in its own.
+        cause.truncate(cause.floor_char_boundary(self.options.standard_limits.payload_bytes_max));
         let (error, cause) = (Some(error.into()), Some(cause.into()));
         self.tell(job.id, Told::TaskFailed { task: job.task.task, error, cause }).await;
     }

@@ -117,24 +117,25 @@ fn large(_: &Value) -> Result<Value, Value> {
 
 #[tokio::test]
 async fn a_long_position_is_stored_in_parts_and_one_that_is_too_long_fails() {
-    let map = |states: Value| {
-        json!({"StartAt": "M", "States": {"M": {"Type": "Map", "ResultPath": null, "End": true,
-            "Iterator": {"StartAt": "L", "States": states}}}})
+    let map = |start: &str, states: Value| {
+        json!({"StartAt": "M", "States": {"M": {"Type": "Map", "ItemsPath": "$.items", "ResultPath": null, "End": true,
+            "Iterator": {"StartAt": start, "States": states}}}})
     };
-    let then_wait = json!({"L": {"Type": "Task", "Resource": function("large"), "Next": "W"},
-        "W": {"Type": "Task", "Resource": function("never"), "End": true}});
-    let at_once = json!({"L": {"Type": "Task", "Resource": function("large"), "End": true}});
     let (_, w) = strict(BTreeMap::from([("large", large as fn(&Value) -> _)])).await;
-    let machine = w.create("long", "STANDARD", &map(then_wait)).await;
-    let mut items: Vec<Value> = (0..45).map(Value::from).collect();
-    let long = w.start(&machine, "e", &Value::from(items.clone())).await.unwrap();
-    let machine = w.create("too-long", "STANDARD", &map(at_once)).await;
-    items.extend((45..200).map(Value::from));
-    let end = w.ended(&w.start(&machine, "e", &items.into()).await.unwrap()).await;
+    let states = json!({"L": {"Type": "Task", "Resource": function("large"), "Next": "W"},
+        "W": {"Type": "Task", "Resource": function("never"), "End": true}});
+    let machine = w.create("long", "STANDARD", &map("L", states)).await;
+    let long = w.start(&machine, "e", &json!({"items": vec![0; 24]})).await.unwrap();
+    let states = json!({"P": {"Type": "Pass", "Parameters": {"x.$": "$$.Execution.Input.x"}, "End": true}});
+    let machine = w.create("too-long", "STANDARD", &map("P", states)).await;
+    let input = json!({"items": vec![0; 200], "x": "x".repeat(200_000)});
+    let end = w.ended(&w.start(&machine, "e", &input).await.unwrap()).await;
     assert_eq!((&end["status"], &end["error"]), (&json!("FAILED"), &json!("States.DataLimitExceeded")));
-    let history = w.history(end["executionArn"].as_str().unwrap()).await;
-    assert_eq!(history.len(), 100);
-    while w.calls("never") < 40 {
+    let last = json!({"executionArn": end["executionArn"], "reverseOrder": true, "maxResults": 1});
+    let last = w.call("GetExecutionHistory", last).await.unwrap();
+    assert_eq!(last["events"][0]["type"], "ExecutionFailed");
+    assert_eq!(last["events"][0]["executionFailedEventDetails"]["error"], "States.DataLimitExceeded");
+    while w.calls("never") < 24 {
         tokio::task::yield_now().await;
     }
     let w = w.restart(BTreeMap::from([("large", large as fn(&Value) -> _), ("never", echo)])).await;
