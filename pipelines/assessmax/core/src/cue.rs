@@ -15,7 +15,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::language::is_apostrophe;
+use crate::language::{is_apostrophe, is_word_char};
 
 /// Words that `...` may stand for.
 const GAP_WORDS_MAX: usize = 6;
@@ -45,7 +45,7 @@ pub fn sentences(text: &str) -> Vec<Sentence> {
     let mut words: Vec<Word> = Vec::new();
     let (mut quoted, mut begun) = (false, None);
     for (at, c) in text.char_indices().chain([(text.len(), ' ')]) {
-        if !quoted && (c.is_alphanumeric() || is_apostrophe(c)) {
+        if !quoted && (is_word_char(c) || is_apostrophe(c)) {
             begun.get_or_insert(at);
             continue;
         }

@@ -16,9 +16,14 @@ const COMMON: &str = "a about after again all also am an and any are aren't as a
 
 /// The words of a text: letters, digits and apostrophes between them.
 pub fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric() && !is_apostrophe(c))
+    text.split(|c: char| !is_word_char(c) && !is_apostrophe(c))
         .map(|w| w.trim_matches(is_apostrophe))
         .filter(|w| !w.is_empty())
+}
+
+/// Letters, digits, and accents that are written as signs of their own.
+pub fn is_word_char(c: char) -> bool {
+    c.is_alphanumeric() || ('\u{300}'..='\u{36F}').contains(&c)
 }
 
 pub fn is_apostrophe(c: char) -> bool {

@@ -195,7 +195,8 @@ fn rows_have_every_student_and_skill_once() {
 #[test]
 fn the_samples_are_what_the_readme_says() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample");
-    let jobs: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(folder.join("jobs.json")).unwrap()).unwrap();
+    let jobs: Vec<serde_json::Value> =
+        serde_json::from_slice(&std::fs::read(folder.join("jobs.json")).unwrap()).unwrap();
     assert!(jobs.len() >= 6);
     for input in &jobs {
         let job = Job::parse(input).unwrap();
@@ -211,7 +212,13 @@ fn the_samples_are_what_the_readme_says() {
             for evidence in score::score(&chunk).skills.iter().flat_map(|s| &s.evidence) {
                 let begin: String = evidence.cue.split_whitespace().take(1).collect();
                 let near = lines[evidence.line - 1..(evidence.line + 5).min(lines.len())].join(" ");
-                assert!(near.contains(begin.trim_matches(',')), "{} line {}: {}", job.job_id, evidence.line, evidence.cue);
+                assert!(
+                    near.contains(begin.trim_matches(',')),
+                    "{} line {}: {}",
+                    job.job_id,
+                    evidence.line,
+                    evidence.cue
+                );
             }
         }
     }
@@ -220,7 +227,8 @@ fn the_samples_are_what_the_readme_says() {
 #[test]
 fn the_broken_samples_fail_where_the_readme_says() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/broken");
-    let jobs: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(folder.join("jobs.json")).unwrap()).unwrap();
+    let jobs: Vec<serde_json::Value> =
+        serde_json::from_slice(&std::fs::read(folder.join("jobs.json")).unwrap()).unwrap();
     let readme = std::fs::read_to_string(folder.join("../../README.md")).unwrap();
     for input in &jobs {
         let job = Job::parse(input).unwrap();

@@ -1,5 +1,7 @@
 //! Names before a colon: `Maya: I think so`.
 
+use crate::language::is_word_char;
+
 /// The longest name.
 const NAME_CHARS_MAX: usize = 40;
 const NAME_WORDS_MAX: usize = 5;
@@ -23,7 +25,7 @@ fn is_name(text: &str) -> bool {
     }
     bare.split_whitespace().enumerate().all(|(index, word)| {
         let first = word.chars().next().is_some_and(|c| c.is_uppercase() || c.is_ascii_digit() && index > 0);
-        let rest = word.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '\'' | '’' | '_' | '#'));
+        let rest = word.chars().all(|c| is_word_char(c) || matches!(c, '.' | '-' | '\'' | '’' | '_' | '#'));
         rest && (first || index > 0 && PARTICLES.contains(&word) || is_caseless(word))
     })
 }

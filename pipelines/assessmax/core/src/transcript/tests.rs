@@ -49,21 +49,18 @@ const VTT: &str = "WEBVTT - x\nKind: captions\n\nNOTE\nnot --> spoken\n\nSTYLE\n
 
 #[test]
 fn each_form_becomes_the_same() {
-    assert_eq!(shown(&parse("txt", TXT)), [
-        "2 1000-? Maya: Yes and so",
-        "5 3000-? Priya: No: never",
-        "6 ?-? Maya: Oh",
-    ]);
-    assert_eq!(shown(&parse("vtt", VTT)), [
-        "12 1000-2500 Maya: Yes & no",
-        "13 1000-2500 Priya: No",
-        "16 3000-4000 Tom: Hm",
-    ]);
-    assert_eq!(shown(&parse("srt", SRT)), [
-        "3 1000-4000 Maya: Yes and so still me",
-        "12 9000-10000 Priya: No",
-        "13 9000-10000 Maya: Oh",
-    ]);
+    assert_eq!(
+        shown(&parse("txt", TXT)),
+        ["2 1000-? Maya: Yes and so", "5 3000-? Priya: No: never", "6 ?-? Maya: Oh",]
+    );
+    assert_eq!(
+        shown(&parse("vtt", VTT)),
+        ["12 1000-2500 Maya: Yes & no", "13 1000-2500 Priya: No", "16 3000-4000 Tom: Hm",]
+    );
+    assert_eq!(
+        shown(&parse("srt", SRT)),
+        ["3 1000-4000 Maya: Yes and so still me", "12 9000-10000 Priya: No", "13 9000-10000 Maya: Oh",]
+    );
     assert_eq!(shown(&parse("json", JSON)), ["3 1000-2500 Maya: Yes", "4 3000-? Priya: No", "5 5000-? Unknown: Hm"]);
     assert_eq!(shown(&parse("csv", CSV)), ["2 1000-2500 Maya: Yes, \"so\" and", "4 3000-4000 Priya: No"]);
 }
@@ -110,7 +107,8 @@ fn roles_come_from_metadata_fields_and_titles() {
 
 #[test]
 fn names_look_like_names() {
-    let text = "Juan de la Cruz: a\nT.J.: b\nO'Neil: c\nSpeaker 1: d\nMaya\u{301}: e\n李华: f\nhere is the thing: no name";
+    let text =
+        "Juan de la Cruz: a\nT.J.: b\nO'Neil: c\nSpeaker 1: d\nMaya\u{301}: e\n李华: f\nhere is the thing: no name";
     let transcript = parse("txt", text);
     let names: Vec<&str> = transcript.speakers.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names.len(), 6, "{names:?}");
@@ -155,7 +153,11 @@ fn an_error_names_file_and_line() {
         ("json", "[\n7]", "line 2: expected an object with \"speaker\" and \"text\""),
         ("json", "[\n{\"text\": \"a\", \"start\": -1}]", "line 2: \"start\" is not a time in seconds: -1"),
         ("json", "[{\"text\": \"a\", \"start\": 2, \"end\": 1}]", "line 1: the utterance ends before it begins"),
-        ("json", "[{\"text\":\"a\",\"start\":2},\n{\"text\":\"b\",\"start\":1}]", "line 2: the utterance begins before"),
+        (
+            "json",
+            "[{\"text\":\"a\",\"start\":2},\n{\"text\":\"b\",\"start\":1}]",
+            "line 2: the utterance begins before",
+        ),
         ("csv", "who,text\nA,a", "line 1: the header has no column \"speaker\": found who, text"),
         ("csv", "speaker,text\nA,a,b", "line 2: expected 2 fields as in the header, found 3"),
         ("csv", "speaker,text\nA,\"a\nb", "line 2: a quote is opened here and never closed"),
@@ -205,7 +207,10 @@ fn letters_that_are_meant_are_kept() {
 fn limits_are_errors() {
     assert!(error("txt", vec![b'a'; BYTES_MAX + 1]).contains("more than 10485760"));
     let many: String = (0..=SPEAKERS_MAX).map(|n| format!("S{n}: hi\n")).collect();
-    assert_eq!(error("txt", many), format!("raw/c1/2024-01-15/t.txt line {}: more than 200 speakers", SPEAKERS_MAX + 1));
+    assert_eq!(
+        error("txt", many),
+        format!("raw/c1/2024-01-15/t.txt line {}: more than 200 speakers", SPEAKERS_MAX + 1)
+    );
     let long = "A: x\n".repeat(SEGMENTS_MAX + 1);
     assert!(error("txt", long).contains("line 50001: more than 50000 utterances"));
 }
@@ -213,8 +218,11 @@ fn limits_are_errors() {
 #[test]
 fn any_bytes_give_an_answer() {
     // A small generator instead of a dependency: bytes that lie near those of real transcripts.
-    let alphabet: Vec<&[u8]> =
-        [TXT, VTT, SRT, JSON, CSV].iter().flat_map(|t| t.as_bytes().chunks(3)).chain([&b"\xff"[..], b"\"", b"\n\n"]).collect();
+    let alphabet: Vec<&[u8]> = [TXT, VTT, SRT, JSON, CSV]
+        .iter()
+        .flat_map(|t| t.as_bytes().chunks(3))
+        .chain([&b"\xff"[..], b"\"", b"\n\n"])
+        .collect();
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     for round in 0..4_000 {
         let mut bytes = Vec::new();

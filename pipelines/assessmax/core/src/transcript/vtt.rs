@@ -43,11 +43,13 @@ pub(super) fn blocks<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Vec<V
 fn cue(block: &[(usize, &str)], last_start: &mut u64, cues: &mut Vec<Cue>) -> Result<(), ParseError> {
     let Some((number, first)) = block.first().copied() else { return Ok(()) };
     let word = first.split([' ', '\t']).next().unwrap_or_default();
+    if matches!(word, "NOTE" | "STYLE" | "REGION") {
+        return Ok(());
+    }
     let has_times = |line: Option<&(usize, &str)>| line.is_some_and(|(_, text)| text.contains("-->"));
     if !has_times(block.first()) && !has_times(block.get(1)) {
         // The header may go on over several lines, which look like `Kind: captions`.
-        let header = number == 2 || matches!(word, "NOTE" | "STYLE" | "REGION");
-        if header {
+        if number == 2 {
             return Ok(());
         }
         let (at, found) = block.get(1).copied().unwrap_or((number, first));
