@@ -391,7 +391,7 @@ impl Deployer {
             && registry.call_value("s3", "HeadObject", call.clone(), location.clone()).await.is_ok();
         if !known {
             let body = base64::engine::general_purpose::STANDARD.encode(&package);
-            let input = json!({"Bucket": bucket, "Key": key, "Body": body});
+            let input = json!({"Bucket": bucket, "Key": key, "BodyBase64": body});
             registry.call_value("s3", "PutObject", call.clone(), input).await?;
         }
         Ok(location)

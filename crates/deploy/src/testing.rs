@@ -156,7 +156,8 @@ impl World {
             "object" => {
                 let key = ("object".to_owned(), format!("{thing}/{}", input["Key"].as_str().unwrap_or_default()));
                 if name == "PutObject" {
-                    things.insert(key, input["Body"].clone());
+                    let member = if input["Body"].is_string() { "Body" } else { "BodyBase64" };
+                    things.insert(key, input[member].clone());
                     return Ok(json!({}));
                 }
                 let body = things.get(&key).ok_or_else(|| Fault::with_status(404, "NoSuchKey", "gone"))?;

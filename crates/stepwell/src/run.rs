@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use base64::Engine as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -187,9 +186,7 @@ impl Run<'_> {
             let content = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
             let key = file.to_string_lossy().replace('\\', "/");
             progress.status(&format!("uploading {key}"));
-            let body = base64::engine::general_purpose::STANDARD.encode(content);
-            let input = json!({"Bucket": bucket, "Key": key, "Body": {"Base64": body}});
-            self.server.call("s3", "PutObject", input).await.with_context(|| format!("upload {key}"))?;
+            self.server.upload(bucket, &key, content.into()).await.with_context(|| format!("upload {key}"))?;
         }
         Ok(files.len())
     }

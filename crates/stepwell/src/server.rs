@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use base::{Clock, Entropy, Scope, SystemClock};
+use bucket::Buckets;
 use bytes::Bytes;
 use deploy::Deployer;
 use engine::{Engine, Mappings};
@@ -18,16 +19,20 @@ use logs::Logs;
 use queue::Queues;
 use serde_json::Value;
 use service::{Call, Fault, Registry};
+use sql::{Sql, SqlOptions};
 use store::Store;
 use store_embedded::EmbeddedStore;
 use table::{TableOptions, Tables};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::deployments::{Deployments, is_users};
 use crate::progress::Progress;
-use crate::wiring::{ConfiguredKeys, EngineInvoker, GatewayInvoker, LogGroups, MappedQueues, Sessions};
+use crate::wiring::{
+    ConfiguredKeys, EngineInvoker, GatewayInvoker, LogGroups, MappedQueues, S3, S3Secrets, Sessions, StoredPackages,
+};
 
 /// A mistake of the user's: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +45,7 @@ pub struct Server {
     registry: Registry,
     entropy: Arc<Entropy>,
     functions: Arc<Functions>,
+    buckets: Buckets,
     deployments: Deployments,
     logs: Logs,
     shutdown: oneshot::Sender<()>,
@@ -52,7 +58,7 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let entropy = Arc::new(Entropy::from_os());
         let store = open_store(&config.data)?;
-        let options = GatewayOptions {
+        let gateway_options = GatewayOptions {
             listen: config.listen,
             credentials: config
                 .credentials
@@ -61,6 +67,11 @@ impl Server {
                 .collect(),
             ..GatewayOptions::default()
         };
+        // Bound before anything that may call it runs; calls wait until it is served.
+        let listener =
+            TcpListener::bind(config.listen).await.map_err(|e| Usage(format!("listen on {}: {e}", config.listen)))?;
+        let address = listener.local_addr().context("read the address")?;
+        let endpoint = format!("http://{address}");
         let mut registry = Registry::new();
         let queues = Queues::start(store.clone(), clock.clone(), entropy.clone(), queue::Options::default()).await?;
         registry.add(queues.service());
@@ -69,15 +80,20 @@ impl Server {
         let logs = Logs::start(store.clone(), clock.clone(), logs::Options::default()).await?;
         registry.add(logs.service());
         let log_groups = LogGroups(logs.clone());
+        let blobs = config.data.join("objects");
+        let options = bucket::Options::default();
+        let buckets = Buckets::start(store.clone(), &blobs, clock.clone(), entropy.clone(), options).await?;
+        registry.add(buckets.service());
         let ports = Ports {
             store: store.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
             logs: Arc::new(log_groups.clone()),
-            packages: Arc::new(NoPackages),
+            packages: Arc::new(StoredPackages(buckets.clone())),
             credentials: worker_credentials(&config),
         };
         let functions = Functions::start(function_options(&config), ports).await?;
+        functions.set_endpoint(&endpoint);
         let invoker = Arc::new(EngineInvoker(functions.clone()));
         let engine =
             Engine::new(store.clone(), clock.clone(), entropy.clone(), invoker.clone(), engine_options(&config))
@@ -91,6 +107,14 @@ impl Server {
         registry.add(lambda);
         let identity = Identity::start(store.clone(), clock.clone(), entropy.clone()).await?;
         identity.services().into_iter().for_each(|service| registry.add(service));
+        let mut options = SqlOptions::new(&config.data);
+        options.postgres_url.clone_from(&config.sql.postgres_url);
+        let sql = Sql::start(store.clone(), clock.clone(), entropy.clone(), secrets_of(&registry), options).await?;
+        sql.services().into_iter().for_each(|service| registry.add(service));
+        let s3 = buckets.s3_service(bucket::HttpOptions {
+            secrets: s3_secrets(&config, &identity),
+            virtual_bucket: gateway::virtual_bucket,
+        });
         let deployer = Deployer::new(deploy::Options::default(), store.clone(), clock.clone(), entropy.clone());
         registry.add(deployer.service());
         let deployments = Deployments::new(deployer.clone(), config.data.join("builds"));
@@ -98,13 +122,11 @@ impl Server {
             registry.add(deployments.service());
         }
 
-        let gateway = Gateway::new(registry.clone(), clock, entropy.clone(), options)?
+        let gateway = Gateway::new(registry.clone(), clock, entropy.clone(), gateway_options)
+            .map_err(|e| Usage(e.to_string()))?
             .mount_invoke(Arc::new(GatewayInvoker(functions.clone())))
+            .mount_s3(Arc::new(S3(s3)))
             .with_identities(Arc::new(Sessions(identity)));
-        let listener = gateway.listen().await?;
-        let address = listener.local_addr().context("read the address")?;
-        let endpoint = format!("http://{address}");
-        functions.set_endpoint(&endpoint);
         functions.set_registry(registry.clone());
         engine.run(registry.clone(), &endpoint).await?;
         deployer.start(registry.clone())?;
@@ -113,7 +135,7 @@ impl Server {
             // A sender that is gone means the same.
             let _ = stopped.await;
         }));
-        Ok(Server { address, registry, entropy, functions, deployments, logs, shutdown, serving })
+        Ok(Server { address, registry, entropy, functions, buckets, deployments, logs, shutdown, serving })
     }
 
     pub fn endpoint(&self) -> String {
@@ -123,6 +145,11 @@ impl Server {
     /// Calls an operation in the default account and region.
     pub async fn call(&self, service: &str, operation: &str, input: Value) -> Result<Value, Fault> {
         self.registry.call_value(service, operation, self.as_root(), input).await
+    }
+
+    /// Writes an object in the default account.
+    pub async fn upload(&self, bucket: &str, key: &str, content: Bytes) -> Result<(), Fault> {
+        self.buckets.write_object(&self.as_root(), bucket, key, content, None).await
     }
 
     fn as_root(&self) -> Call {
@@ -175,6 +202,20 @@ fn open_store(data: &Path) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(EmbeddedStore::open(data.join("store"), store_embedded::Options::default())?))
 }
 
+/// Secrets Manager as the RDS Data API calls it.
+fn secrets_of(registry: &Registry) -> sql::SecretsCaller {
+    let registry = registry.clone();
+    Arc::new(move |call, operation, input| registry.call_value("secretsmanager", operation, call, input))
+}
+
+/// What S3 verifies signatures with; nothing while no credentials are configured.
+fn s3_secrets(config: &Config, identity: &Identity) -> Option<Arc<dyn bucket::Secrets>> {
+    let configured = config.credentials.clone();
+    let secrets =
+        || Arc::new(S3Secrets { configured, sessions: Sessions(identity.clone()) }) as Arc<dyn bucket::Secrets>;
+    (!config.credentials.is_empty()).then(secrets)
+}
+
 /// What functions sign their calls with.
 fn worker_credentials(config: &Config) -> Arc<dyn function::CredentialSource> {
     if config.credentials.is_empty() {
@@ -205,17 +246,4 @@ fn function_options(config: &Config) -> function::Options {
         options.unzipped_bytes_max = bytes;
     }
     options
-}
-
-struct NoPackages;
-impl function::PackageSource for NoPackages {
-    fn fetch<'a>(
-        &'a self,
-        _: &'a Scope,
-        _: &'a str,
-        _: &'a str,
-        _: Option<&'a str>,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Bytes, Fault>> + Send + 'a>> {
-        Box::pin(std::future::ready(Err(Fault::client("InvalidParameterValueException", "no S3 yet"))))
-    }
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use crate::server::Usage;
+
 /// Checks state machine definitions
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -22,7 +24,7 @@ pub fn run(arguments: &Arguments, as_json: bool) -> Result<i32> {
         let text = if file.as_os_str() == "-" {
             std::io::read_to_string(std::io::stdin()).context("read standard input")?
         } else {
-            std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?
+            std::fs::read_to_string(file).map_err(|e| Usage(format!("{}: {e}", file.display())))?
         };
         let diagnostics = asl::validate(&text);
         refused |= diagnostics.has_errors();

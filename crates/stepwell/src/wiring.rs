@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Scope, Timestamp};
+use bucket::Buckets;
+use bytes::Bytes;
 use engine::{Invocation, InvokeFuture, Invoked, Invoker, ReceivedMessage, SourceQueue};
 use function::{Functions, InvocationType, InvokeRequest, LogType};
 use identity::Identity;
@@ -156,7 +158,61 @@ impl function::CredentialSource for ConfiguredKeys {
     }
 }
 
+/// Packages of functions that lie in S3.
+pub struct StoredPackages(pub Buckets);
+
+/// Largest package that is read from S3: Lambda's bound for what it unpacks to.
+const PACKAGE_BYTES_MAX: u64 = 250 * 1024 * 1024;
+
+impl function::PackageSource for StoredPackages {
+    fn fetch<'a>(
+        &'a self,
+        scope: &'a Scope,
+        bucket: &'a str,
+        key: &'a str,
+        version: Option<&'a str>,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Bytes, Fault>> + Send + 'a>> {
+        Box::pin(async move { self.0.read_object(scope, bucket, key, version)?.bytes(PACKAGE_BYTES_MAX).await })
+    }
+}
+
+/// S3 as the gateway hands requests over.
+pub struct S3(pub bucket::HttpService);
+
+impl gateway::S3Handler for S3 {
+    fn handle(
+        &self,
+        request: http::Request<gateway::RequestBody>,
+        call: Call,
+    ) -> gateway::BoxFuture<http::Response<gateway::S3Body>> {
+        let service = self.0.clone();
+        Box::pin(async move { service.handle(request, call).await })
+    }
+}
+
+/// The secrets that S3's signatures are verified with: the operator's keys and temporary credentials.
+pub struct S3Secrets {
+    pub configured: Vec<CredentialConfig>,
+    pub sessions: Sessions,
+}
+
+impl bucket::Secrets for S3Secrets {
+    fn find(&self, access_key_id: &str) -> Result<Option<bucket::Secret>, Fault> {
+        if let Some(key) = self.configured.iter().find(|c| c.access_key_id == access_key_id) {
+            let secret_access_key = key.secret_access_key.clone();
+            return Ok(Some(bucket::Secret { secret_access_key, session_token: None, expires: None }));
+        }
+        let session = gateway::Identities::find(&self.sessions, access_key_id)?;
+        Ok(session.map(|s| bucket::Secret {
+            secret_access_key: s.secret_access_key,
+            session_token: s.session_token,
+            expires: s.expires,
+        }))
+    }
+}
+
 /// Temporary credentials as the gateway looks them up.
+#[derive(Clone)]
 pub struct Sessions(pub Identity);
 
 impl gateway::Identities for Sessions {

@@ -1,6 +1,5 @@
 //! Templates by URL: objects of our own S3, whatever host the URL names.
 
-use base64::Engine as _;
 use serde_json::json;
 use service::{Call, Fault};
 
@@ -21,14 +20,13 @@ pub(super) async fn fetch(deployer: &Deployer, call: &Call, url: &str) -> Result
     let answer = registry.call_value("s3", "GetObject", call.clone(), input).await.map_err(|fault| {
         refused(format!("S3 error: {}. (bucket {bucket}, key {key}; {})", fault.message, fault.code))
     })?;
-    let body = answer["Body"].as_str().unwrap_or_default();
-    let bytes = base64::engine::general_purpose::STANDARD
-        .decode(body)
-        .map_err(|_| Fault::internal("s3:GetObject answered no base64 body"))?;
-    if bytes.len() > TEMPLATE_BYTES_MAX {
+    let Some(text) = answer["Body"].as_str() else {
+        return Err(refused("Template format error: the template is not UTF-8"));
+    };
+    if text.len() > TEMPLATE_BYTES_MAX {
         return Err(refused(format!("Template may not exceed {TEMPLATE_BYTES_MAX} bytes in size.")));
     }
-    String::from_utf8(bytes).map_err(|_| refused("Template format error: the template is not UTF-8"))
+    Ok(text.to_owned())
 }
 
 /// Bucket and key of a path-style or virtual-hosted URL, or of `s3://bucket/key`.

@@ -1,5 +1,4 @@
 use async_trait::async_trait;
-use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
 use super::schema::{boolean, integer, json as any, object, objects, tags, text, text_map};
@@ -33,10 +32,8 @@ async fn definition(ctx: &Context<'_>, wanted: &Value) -> Result<String, Failure
             put(&mut input, "VersionId", version.clone());
         }
         let answer = ctx.call("s3", "GetObject", input).await?;
-        let body = base64::engine::general_purpose::STANDARD.decode(get_text(&answer, "Body").unwrap_or_default());
-        body.ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok())
-            .ok_or_else(|| Failure::new(format!("the definition at {location} is no text")))?
+        let text = get_text(&answer, "Body").map(str::to_owned);
+        text.ok_or_else(|| Failure::new(format!("the definition at {location} is no text")))?
     };
     match wanted.get("DefinitionSubstitutions").and_then(Value::as_object) {
         Some(substitutions) => Ok(substitute(&text, substitutions)),

@@ -79,7 +79,7 @@ fn answer() -> Value {
         "DBCluster": {"DBClusterArn": arn("rds", "cluster:c"), "Endpoint": "127.0.0.1", "Port": 5432},
         "DBClusters": [{"DBClusterArn": arn("rds", "cluster:c"), "Endpoint": "127.0.0.1", "Port": 5432}],
         "ARN": arn("secretsmanager", "secret:s-AbCdEf"),
-        "Body": "eyJTdGFydEF0IjogIiR7Rmlyc3R9In0=",
+        "Body": r#"{"StartAt": "${First}"}"#,
     })
 }
 
