@@ -277,7 +277,12 @@ fn read(value: ValueRef<'_>, kind: &str) -> Value {
         ValueRef::Integer(n) => Value::Long(n),
         ValueRef::Real(n) if kind == "numeric" => Value::Text(n.to_string()),
         ValueRef::Real(n) => Value::Double(n),
-        ValueRef::Text(bytes) => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+        ValueRef::Text(bytes) => {
+            let text = String::from_utf8_lossy(bytes);
+            // The Data API shows moments in UTC, without a zone.
+            let shown = if kind == "timestamptz" { text.strip_suffix("+00").unwrap_or(&text) } else { &text };
+            Value::Text(shown.to_owned())
+        }
         ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
     }
 }
