@@ -81,14 +81,6 @@ async fn create(mappings: Mappings, call: Call, input: CreateInput) -> Result<Va
     })?;
     let Some(function) = input.settings.function_name.clone() else { return Err(invalid("FunctionName is required")) };
     let function_arn = function_arn(&call, &function)?;
-    let taken = mappings.all().into_iter().find(|m| m.source_arn == source && m.function_arn == function_arn);
-    if let Some(taken) = taken {
-        let message = format!(
-            "An event source mapping with SQS arn (\" {source} \") and function (\" {function} \") already exists. Please update or delete the existing mapping with UUID {}",
-            taken.uuid
-        );
-        return Err(Fault::with_status(409, "ResourceConflictException", message));
-    }
     let mut record = MappingRecord {
         account: call.scope.account().to_owned(),
         region: call.scope.region().to_owned(),
@@ -106,8 +98,18 @@ async fn create(mappings: Mappings, call: Call, input: CreateInput) -> Result<Va
         tags: input.tags.into_iter().collect(),
     };
     set(&mut record, input.settings)?;
-    let record = mappings.put(record).await?;
-    Ok(describe(&record, if record.enabled { "Creating" } else { "Disabled" }))
+    let function = record.function.clone();
+    match mappings.create(record).await? {
+        Ok(record) => Ok(describe(&record, if record.enabled { "Creating" } else { "Disabled" })),
+        Err(taken) => Err(Fault::with_status(
+            409,
+            "ResourceConflictException",
+            format!(
+                "An event source mapping with SQS arn (\" {} \") and function (\" {function} \") already exists. Please update or delete the existing mapping with UUID {}",
+                taken.source_arn, taken.uuid
+            ),
+        )),
+    }
 }
 
 #[derive(Deserialize)]
@@ -119,14 +121,19 @@ struct UpdateInput {
 }
 
 async fn update(mappings: Mappings, call: Call, input: UpdateInput) -> Result<Value, Fault> {
-    let mut record = (*find(&mappings, &input.uuid)?).clone();
-    if let Some(function) = &input.settings.function_name {
-        record.function_arn = function_arn(&call, function)?;
-        record.function.clone_from(function);
-    }
-    set(&mut record, input.settings)?;
-    record.modified_ms = mappings.inner.clock.now().as_millis();
-    let record = mappings.put(record).await?;
+    let function = match &input.settings.function_name {
+        None => None,
+        Some(function) => Some((function.clone(), function_arn(&call, function)?)),
+    };
+    let (now, settings) = (mappings.inner.clock.now().as_millis(), input.settings);
+    let updated = mappings.update(input.uuid, move |record| {
+        if let Some(function) = function {
+            (record.function, record.function_arn) = function;
+        }
+        record.modified_ms = now;
+        set(record, settings)
+    });
+    let record = updated.await?.ok_or_else(missing)?;
     Ok(describe(&record, "Updating"))
 }
 
@@ -177,8 +184,11 @@ async fn list(mappings: Mappings, call: Call, input: ListInput) -> Result<Value,
 }
 
 fn find(mappings: &Mappings, uuid: &str) -> Result<Arc<MappingRecord>, Fault> {
-    let missing = || Fault::with_status(404, "ResourceNotFoundException", "The resource you requested does not exist.");
     mappings.find(uuid).ok_or_else(missing)
+}
+
+fn missing() -> Fault {
+    Fault::with_status(404, "ResourceNotFoundException", "The resource you requested does not exist.")
 }
 
 fn invalid(message: impl Into<String>) -> Fault {

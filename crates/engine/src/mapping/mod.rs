@@ -106,21 +106,43 @@ impl Mappings {
         lock(&self.inner.shared.running).values().map(|r| r.record.clone()).collect()
     }
 
-    /// Stores a mapping, new or changed, and starts or stops its poller accordingly.
-    async fn put(&self, record: MappingRecord) -> Result<Arc<MappingRecord>, Fault> {
-        let record = Arc::new(record);
-        let stored = record.clone();
-        let done = self.inner.cell.call(|reply: Reply<()>| -> Change {
+    /// Stores a new mapping and starts its poller; the one that serves the same queue and function is a conflict.
+    async fn create(&self, record: MappingRecord) -> Result<Result<Arc<MappingRecord>, Arc<MappingRecord>>, Fault> {
+        let done = self.inner.cell.call(|reply: Reply<_>| -> Change {
             Box::new(move |owner, turn| {
-                turn.put(keys::mapping(&stored.uuid), stored.encode());
-                let shared = owner.shared.clone();
-                turn.effect(move || shared.run(stored));
-                turn.reply(reply, ());
+                let same =
+                    |m: &MappingRecord| m.source_arn == record.source_arn && m.function_arn == record.function_arn;
+                let answer = match stored(turn)?.into_iter().find(|m| same(m)) {
+                    Some(taken) => Err(taken),
+                    None => Ok(owner.put(record, turn)),
+                };
+                turn.reply(reply, answer);
                 Ok(())
             })
         });
-        done.await.map_err(fault::from_cell)?;
-        Ok(record)
+        done.await.map_err(fault::from_cell)
+    }
+
+    /// Changes a mapping as the cell has it, so that changes at the same time are not lost, and its poller.
+    async fn update(
+        &self,
+        uuid: String,
+        edit: impl FnOnce(&mut MappingRecord) -> Result<(), Fault> + Send + 'static,
+    ) -> Result<Option<Arc<MappingRecord>>, Fault> {
+        let done = self.inner.cell.call(|reply: Reply<_>| -> Change {
+            Box::new(move |owner, turn| {
+                let answer = match turn.get(keys::mapping(&uuid).as_bytes())? {
+                    None => Ok(None),
+                    Some(value) => {
+                        let mut record = MappingRecord::decode(&value)?;
+                        edit(&mut record).map(|()| Some(owner.put(record, turn)))
+                    }
+                };
+                turn.reply(reply, answer);
+                Ok(())
+            })
+        });
+        done.await.map_err(fault::from_cell)?
     }
 
     async fn remove(&self, uuid: String) -> Result<(), Fault> {
@@ -150,14 +172,27 @@ impl Shared {
     }
 }
 
+impl Owner {
+    fn put(&mut self, record: MappingRecord, turn: &mut Turn<'_>) -> Arc<MappingRecord> {
+        turn.put(keys::mapping(&record.uuid), record.encode());
+        let record = Arc::new(record);
+        let (shared, changed) = (self.shared.clone(), record.clone());
+        turn.effect(move || shared.run(changed));
+        record
+    }
+}
+
+/// All mappings, as this turn has left them.
+fn stored(turn: &Turn<'_>) -> Result<Vec<Arc<MappingRecord>>, Error> {
+    let entries = turn.scan(&Range::prefix(Key::new("mapping").as_bytes()))?;
+    entries.iter().map(|(_, value)| Ok(Arc::new(MappingRecord::decode(value)?))).collect()
+}
+
 impl Machine for Owner {
     type Input = Change;
 
     fn load(&mut self, turn: &mut Turn<'_>) -> Result<(), Error> {
-        let mut records = Vec::new();
-        for (_, value) in turn.scan(&Range::prefix(Key::new("mapping").as_bytes()))? {
-            records.push(Arc::new(MappingRecord::decode(&value)?));
-        }
+        let records = stored(turn)?;
         let shared = self.shared.clone();
         turn.effect(move || {
             lock(&shared.running).clear();
