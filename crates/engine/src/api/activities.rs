@@ -165,14 +165,19 @@ struct FailureInput {
 
 async fn send_failure(engine: Arc<Inner>, _: Call, input: FailureInput) -> Result<Empty, Fault> {
     let (id, task) = read_token(&engine, &input.task_token)?;
-    if input.error.as_ref().is_some_and(|e| e.len() > 256) {
-        return Err(too_long("error", 256));
-    }
-    if input.cause.as_ref().is_some_and(|c| c.len() > 32_768) {
-        return Err(too_long("cause", 32_768));
-    }
+    check_failure(input.error.as_deref(), input.cause.as_deref())?;
     let (error, cause) = (input.error.map(Into::into), input.cause.map(Into::into));
     tell(&engine, id, Told::TaskFailed { task, error, cause }).await
+}
+
+/// AWS's bounds for the error and the cause that a caller gives, in characters.
+pub(super) fn check_failure(error: Option<&str>, cause: Option<&str>) -> Result<(), Fault> {
+    for (member, text, max) in [("error", error, 256), ("cause", cause, 32_768)] {
+        if text.is_some_and(|t| t.chars().count() > max) {
+            return Err(too_long(member, max));
+        }
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use service::{Call, EffectId, Fault};
 use sha2::{Digest, Sha256};
 
+use super::activities::check_failure;
 use super::machines::find;
 use super::{Adder, execution_id, history, page};
 use crate::catalog::StateMachine;
@@ -167,6 +168,7 @@ async fn stop(engine: Arc<Inner>, _: Call, input: StopInput) -> Result<StopOutpu
     let id = execution_id(&*engine.store, &input.execution_arn)?;
     let cell = engine.cells()?.at(usize::from(id.cell)).ok_or_else(|| Fault::internal("unknown cell"))?;
     let StopInput { error, cause, execution_arn } = input;
+    check_failure(error.as_deref(), cause.as_deref())?;
     let stopped = cell.call(|reply| Input::Stop { id, error, cause, reply }).await.map_err(fault::from_cell)?;
     if let Some(stop) = stopped {
         return Ok(StopOutput { stop_date: stop.as_seconds_f64() });
@@ -246,6 +248,9 @@ struct ListOutput {
     next_token: Option<String>,
 }
 
+/// What an execution can be listed by; none is ever `PENDING_REDRIVE` here.
+const STATUSES: [&str; 6] = ["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE"];
+
 async fn list(engine: Arc<Inner>, _: Call, input: ListInput) -> Result<ListOutput, Fault> {
     let Some(arn) = input.state_machine_arn else {
         return Err(Fault::validation("stateMachineArn is required; listing by mapRunArn is not supported yet"));
@@ -256,6 +261,12 @@ async fn list(engine: Arc<Inner>, _: Call, input: ListInput) -> Result<ListOutpu
     }
     let limit = page::limit(input.max_results)?;
     let after = page::read(input.next_token.as_deref())?;
+    if let Some(other) = input.status_filter.as_deref().filter(|s| !STATUSES.contains(s)) {
+        return Err(Fault::validation(format!(
+            "1 validation error detected: Value '{other}' at 'statusFilter' failed to satisfy constraint: Member must satisfy enum value set: [{}]",
+            STATUSES.join(", ")
+        )));
+    }
     let keep = |e: &Execution| input.status_filter.as_deref().is_none_or(|wanted| wanted == e.status());
     let scope: &Scope = &machine.scope;
     let found = execution::list(&*engine.store, scope, &machine.record.name, after.as_deref(), limit, keep);
