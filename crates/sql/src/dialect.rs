@@ -214,7 +214,7 @@ impl<'a> Writer<'_, 'a> {
             for (at, piece) in self.out.iter().enumerate().rev() {
                 match piece.as_str() {
                     ")" => depth += 1,
-                    "(" => depth -= 1,
+                    "(" => depth = depth.saturating_sub(1),
                     _ => {}
                 }
                 from = at;
@@ -315,11 +315,12 @@ impl<'a> Writer<'_, 'a> {
             if token.is_symbol("(") {
                 depth += 1;
             } else if token.is_symbol(")") {
-                depth -= 1;
+                depth = depth.saturating_sub(1);
             }
             self.piece();
         }
-        let value = self.out.split_off(from).join(" ");
+        // A cast without an operand has taken what was before it; that is the engine's syntax error.
+        let value = self.out.split_off(from.min(self.out.len())).join(" ");
         self.push(format!("({value})"));
     }
 }
@@ -477,6 +478,15 @@ mod tests {
             ("create index i on t (a, b)", "create index i on t ( a , b )"),
         ] {
             assert_eq!(embedded(source), wanted, "{source}");
+        }
+    }
+
+    #[test]
+    fn nonsense_goes_through() {
+        for source in
+            ["create table t (a.default ::int))", "create table t (a int default (1)))", "::int", ")::int", "a . ::int"]
+        {
+            to_embedded(&tokens(source).unwrap());
         }
     }
 
