@@ -29,7 +29,7 @@ struct Cli {
     #[arg(long, global = true)]
     json: bool,
     /// What is logged to standard error, such as info or engine=debug
-    #[arg(long, global = true, env = "STEPWELL_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(long, global = true, env = "STEPWELL_LOG", default_value = "warn,s3s=off", value_name = "FILTER")]
     log: String,
     #[command(subcommand)]
     command: Command,

@@ -44,6 +44,7 @@ pub struct Server {
     address: SocketAddr,
     registry: Registry,
     entropy: Arc<Entropy>,
+    engine: Engine,
     functions: Arc<Functions>,
     buckets: Buckets,
     deployments: Deployments,
@@ -135,7 +136,7 @@ impl Server {
             // A sender that is gone means the same.
             let _ = stopped.await;
         }));
-        Ok(Server { address, registry, entropy, functions, buckets, deployments, logs, shutdown, serving })
+        Ok(Server { address, registry, entropy, engine, functions, buckets, deployments, logs, shutdown, serving })
     }
 
     pub fn endpoint(&self) -> String {
@@ -189,6 +190,8 @@ impl Server {
         if let Ok(Err(error)) = self.serving.await {
             tracing::error!(%error, "serving ended");
         }
+        // From here on what becomes of workers says nothing about tasks: they run again at the next start.
+        self.engine.stop();
         self.functions.shut_down().await;
         self.logs.flush().await;
     }
