@@ -107,12 +107,14 @@ enum Visit<T> {
     Full(Vec<T>),
 }
 
-/// Goes through the records in `base` whose first part behind it is a key.
+/// Goes through the records in `base` whose first part behind it is a key. Only records that are `listed` make their
+/// common prefix appear.
 fn walk<V: View + ?Sized, T>(
     view: &V,
     base: &[u8],
     query: &Query,
     start: Vec<u8>,
+    listed: impl Fn(&Bytes) -> Result<bool, store::Error>,
     mut visit: impl FnMut(&str, &[u8], &Bytes, usize) -> Result<Visit<T>, store::Error>,
 ) -> Result<Page<T>, store::Error> {
     let mut page = Page { entries: Vec::new(), prefixes: Vec::new(), next: None };
@@ -135,6 +137,10 @@ fn walk<V: View + ?Sized, T>(
             let key = reader.str()?;
             let room = query.max - page.entries.len() - page.prefixes.len();
             if let Some(common) = common_prefix(&key, &query.prefix, query.delimiter.as_deref()) {
+                if !listed(record)? {
+                    from = [place, &[0][..]].concat();
+                    continue;
+                }
                 if room == 0 {
                     page.next = Some(last);
                     return Ok(page);
@@ -172,7 +178,8 @@ pub(crate) fn objects<V: View + ?Sized>(
     query: &Query,
 ) -> Result<Page<(String, Object)>, Error> {
     let base = keys::objects(bucket);
-    let page = walk(view, &base, query, query.after.place(&base), |key, _, record, room| {
+    let is_live = |record: &Bytes| Ok(Object::decode(record)?.body.is_some());
+    let page = walk(view, &base, query, query.after.place(&base), is_live, |key, _, record, room| {
         let object = Object::decode(record)?;
         Ok(match (&object.body, room) {
             (None, _) => Visit::Skip,
@@ -214,10 +221,17 @@ pub(crate) fn versions<V: View + ?Sized>(
         Some((key, _)) => keys::object(bucket, key),
         None => query.after.place(&base),
     };
-    let page = walk(view, &base, query, start, |key, _, record, room| {
-        let below = resumed.filter(|(resumed, _)| *resumed == key).map_or(u64::MAX, |(_, seq)| seq);
-        versions_of(view, bucket, key, record, below, room)
-    })?;
+    let page = walk(
+        view,
+        &base,
+        query,
+        start,
+        |_| Ok(true),
+        |key, _, record, room| {
+            let below = resumed.filter(|(resumed, _)| *resumed == key).map_or(u64::MAX, |(_, seq)| seq);
+            versions_of(view, bucket, key, record, below, room)
+        },
+    )?;
     Ok(page)
 }
 
@@ -265,13 +279,20 @@ pub(crate) fn uploads<V: View + ?Sized>(
         Some((key, upload_id)) => store::successor(&keys::upload(bucket, key, upload_id)),
         None => query.after.place(&base),
     };
-    let page = walk(view, &base, query, start, |key, rest, record, room| {
-        if room == 0 {
-            return Ok(Visit::Full(Vec::new()));
-        }
-        let upload_id = KeyReader::new(rest).str()?;
-        Ok(Visit::Take(vec![(key.to_owned(), upload_id, Upload::decode(record)?)]))
-    })?;
+    let page = walk(
+        view,
+        &base,
+        query,
+        start,
+        |_| Ok(true),
+        |key, rest, record, room| {
+            if room == 0 {
+                return Ok(Visit::Full(Vec::new()));
+            }
+            let upload_id = KeyReader::new(rest).str()?;
+            Ok(Visit::Take(vec![(key.to_owned(), upload_id, Upload::decode(record)?)]))
+        },
+    )?;
     Ok(page)
 }
 

@@ -184,6 +184,10 @@ pub(super) fn finish(response: Response<AnswerBody>, exchange: &Exchange, is_hea
         parts.headers.remove(CONTENT_TYPE);
         body = whole(Bytes::new());
     }
+    if is_head && parts.status == StatusCode::OK && parts.headers.contains_key(CONTENT_RANGE) {
+        // s3s always answers HeadObject with 200.
+        parts.status = StatusCode::PARTIAL_CONTENT;
+    }
     let mut response = Response::from_parts(parts, body);
     let request_id = exchange.call.request_id.clone();
     set(&mut response, REQUEST_ID, &request_id);

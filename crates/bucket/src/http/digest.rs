@@ -5,9 +5,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use http::HeaderMap;
-use http_body_util::{BodyExt as _, BodyStream, StreamBody};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
 use service::Fault;
 
 use super::exchange::Exchange;
@@ -85,35 +86,62 @@ pub(super) fn checksum_claim(headers: &HeaderMap) -> Result<Option<(Algorithm, V
     Ok(Some((algorithm, value)))
 }
 
-/// Passes the body on; at its end a claim that does not hold is the exchange's fault.
+/// A document that is passed on while it is digested.
+struct Watched<S> {
+    body: S,
+    digests: Option<Digests>,
+    /// Bytes still to come, if that is known.
+    left: Option<u64>,
+    claims: Claims,
+    exchange: Arc<Exchange>,
+}
+
+impl<S: futures::Stream<Item = Result<Bytes, BoxError>> + Unpin> Watched<S> {
+    async fn next(&mut self) -> Option<Result<Bytes, BoxError>> {
+        let data = match self.body.next().await {
+            Some(Ok(data)) => data,
+            Some(Err(error)) => return Some(Err(error)),
+            // At the end at the latest.
+            None => return self.check().err().map(Err),
+        };
+        if let Some(digests) = &mut self.digests {
+            digests.update(&data);
+        }
+        self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+        // With the last bytes, if these are known to be the last: s3s may not ask for more.
+        if self.left == Some(0)
+            && let Err(error) = self.check()
+        {
+            return Some(Err(error));
+        }
+        Some(Ok(data))
+    }
+
+    fn check(&mut self) -> Result<(), BoxError> {
+        let Some(digests) = self.digests.take() else { return Ok(()) };
+        self.claims.check(digests).map_err(|fault| {
+            let error: BoxError = fault.message.clone().into();
+            self.exchange.fail(fault);
+            error
+        })
+    }
+}
+
+/// Passes the body on; a claim that does not hold is the exchange's fault.
 pub(super) fn body<B>(body: B, claims: Claims, exchange: Arc<Exchange>) -> s3s::Body
 where
     B: hyper::body::Body<Data = Bytes, Error = BoxError> + Send + 'static,
 {
-    let length = body.size_hint().exact();
-    let state = (BodyStream::new(body.boxed_unsync()), Some(claims.digests()), claims, exchange);
-    let frames = stream::unfold(state, |(mut body, mut digests, claims, exchange)| async move {
-        use futures::StreamExt as _;
-        let item = match body.next().await {
-            Some(Ok(frame)) => {
-                if let (Some(data), Some(digests)) = (frame.data_ref(), &mut digests) {
-                    digests.update(data);
-                }
-                Ok(frame)
-            }
-            Some(Err(error)) => Err(error),
-            None => {
-                let fault = claims.check(digests.take()?).err()?;
-                let error: BoxError = fault.message.clone().into();
-                exchange.fail(fault);
-                Err(error)
-            }
-        };
-        Some((item, (body, digests, claims, exchange)))
-    });
-    // An empty document is told so by its length; s3s asks for it.
-    match length {
-        Some(0) => s3s::Body::empty(),
-        _ => s3s::Body::http_body_unsync(StreamBody::new(frames)),
+    let left = body.size_hint().exact();
+    if left == Some(0) {
+        // s3s tells an empty document by its length.
+        return s3s::Body::empty();
     }
+    let digests = Some(claims.digests());
+    let body = body.boxed_unsync().into_data_stream();
+    let frames = stream::unfold(Watched { body, digests, left, claims, exchange }, |mut watched| async move {
+        let item = watched.next().await?;
+        Some((item.map(Frame::data), watched))
+    });
+    s3s::Body::http_body_unsync(StreamBody::new(frames))
 }

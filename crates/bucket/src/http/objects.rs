@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::Stream;
-use http::StatusCode;
 use s3s::dto::*;
 use s3s::stream::{ByteStream, RemainingLength};
 use s3s::{S3Request, S3Response, StdError};
@@ -149,9 +148,8 @@ impl Api {
         let with_checksum = wants_checksum(input.checksum_mode.as_ref());
         let headers = self.buckets.head_object(&x.call, &get!(input))?;
         let mut output = HeadObjectOutput::default();
-        let status = if headers.is_partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
         set_headers!(output, headers, with_checksum);
-        let mut response = S3Response::with_status(output, status);
+        let mut response = S3Response::new(output);
         response.headers = overrides;
         Ok(response)
     }

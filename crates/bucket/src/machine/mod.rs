@@ -26,7 +26,7 @@ pub use upload::{OBJECT_BYTES_MAX, PART_BYTES_MIN};
 use crate::fault::Error;
 use crate::keeper::Keeper;
 use crate::keys;
-use crate::lifecycle::{Lifecycle, next_midnight};
+use crate::lifecycle::Lifecycle;
 use crate::record::{Content, decode_manifest};
 use crate::settings::{self, Setting};
 use crate::view::lifecycle_of;
@@ -169,7 +169,6 @@ impl Machine for Owner {
     }
 
     fn wake(&mut self, turn: &mut Turn<'_>) -> Result<(), store::Error> {
-        let midnight = next_midnight(turn.now());
-        self.sweep(turn, midnight)
+        self.sweep(turn)
     }
 }

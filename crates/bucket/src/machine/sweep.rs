@@ -13,7 +13,7 @@ use super::{Owner, PAGE};
 use crate::bucket_record::{Bucket, Upload};
 use crate::checksum::md5;
 use crate::keys;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, next_midnight};
 use crate::record::{Header, Object};
 
 /// Answers to completed uploads are kept for so long.
@@ -21,6 +21,8 @@ const COMPLETED_KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 
 
 pub(super) struct Sweep {
     at: Timestamp,
+    /// When it began: what came due since then is for the next.
+    began: Option<Timestamp>,
     next: Next,
     changed: u64,
 }
@@ -48,7 +50,7 @@ enum Phase {
 
 impl Default for Sweep {
     fn default() -> Sweep {
-        Sweep { at: Timestamp::MIN, next: Next::Behind(String::new()), changed: 0 }
+        Sweep { at: Timestamp::MIN, began: None, next: Next::Behind(String::new()), changed: 0 }
     }
 }
 
@@ -68,14 +70,15 @@ fn weight(object: &Object) -> usize {
 }
 
 impl Owner {
-    /// Does one page of the sweep; the next is due at once, or at `midnight` if this was the last.
-    pub(super) fn sweep(&mut self, turn: &mut Turn<'_>, midnight: Timestamp) -> Result<(), store::Error> {
+    /// Does one page of the sweep; the next is due at once, or at midnight if this was the last.
+    pub(super) fn sweep(&mut self, turn: &mut Turn<'_>) -> Result<(), store::Error> {
+        let began = *self.sweep.began.get_or_insert(turn.now());
         let Some(mut cursor) = self.next_cursor() else {
             self.forget_completed(turn)?;
             if self.sweep.changed > 0 {
                 info!(cell = turn.cell(), changed = self.sweep.changed, "lifecycle rules were applied");
             }
-            self.sweep = Sweep { at: midnight, ..Sweep::default() };
+            self.sweep = Sweep { at: next_midnight(began), ..Sweep::default() };
             return Ok(());
         };
         let record = turn.get(&keys::bucket(&cursor.bucket))?;
