@@ -60,9 +60,11 @@ where
         let mut line = json!({
             "step": name,
             "requestId": context.request_id,
-            "job": about,
             "durationMs": u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         });
+        if let Some(job) = about {
+            line["job"] = job;
+        }
         if let Err(failure) = &outcome {
             line["error"] = failure.kind.name().into();
             line["message"] = failure.message.clone().into();
@@ -77,9 +79,9 @@ where
 }
 
 /// The job that an event is about, for the log.
-fn about(payload: &Value) -> Value {
+fn about(payload: &Value) -> Option<Value> {
     let places = ["/job/job_id", "/input/job_id", "/job_id"];
-    places.iter().find_map(|place| payload.pointer(place)).cloned().unwrap_or_default()
+    places.iter().find_map(|place| payload.pointer(place)).cloned()
 }
 
 /// Reads an event of the state machine.

@@ -10,7 +10,7 @@ use aws_sdk_s3::error::SdkError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::objects::{Bucket, Only};
+use crate::objects::{Bucket, Only, Written};
 use crate::{aws, event};
 
 #[derive(Clone)]
@@ -85,7 +85,8 @@ impl Step {
             return Ok(());
         }
         let answered = match self.scored(&message).await {
-            Ok(score) => {
+            Ok((score, made)) => {
+                println!("{}", json!({"step": "scoring", "job": message.job_id, "score": made}));
                 let scored = score.skills.iter().filter(|s| s.score.is_some()).count();
                 let output = json!({"result_key": message.result_key, "scored": scored}).to_string();
                 let answer = self.sfn.send_task_success().task_token(token).output(output).send().await;
@@ -104,11 +105,11 @@ impl Step {
         Ok(())
     }
 
-    /// The score that is there, or a new one.
-    async fn scored(&self, message: &Message) -> Result<StudentScore, Failure> {
+    /// The score that is there, or a new one, and which of the two.
+    async fn scored(&self, message: &Message) -> Result<(StudentScore, &'static str), Failure> {
         let key = &message.result_key;
         if let Some(there) = self.outputs.get(key).await? {
-            return self.outputs.decode(key, &there.bytes);
+            return Ok((self.outputs.decode(key, &there.bytes)?, "found"));
         }
         let chunk: Chunk = self.normalized.get_json(&message.chunk_key).await?;
         if chunk.job_id != message.job_id {
@@ -116,9 +117,12 @@ impl Step {
             return Err(Failure::new(Kind::InvalidArtifact, message));
         }
         let score = score::score(&chunk);
-        // Another delivery that was first wrote the same.
-        self.outputs.put_json(key, &score, Only::New).await?;
-        Ok(score)
+        let made = match self.outputs.put_json(key, &score, Only::New).await? {
+            Written::Yes => "made",
+            // Another delivery was first and wrote the same.
+            Written::Refused => "found",
+        };
+        Ok((score, made))
     }
 }
 
