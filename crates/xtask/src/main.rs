@@ -15,7 +15,14 @@ usage: cargo xtask COMMAND
   tidy   the last of these alone
   bench  the benchmarks, in release; further words go to them";
 
-fn main() -> Result<()> {
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("xtask: {error:#}");
+        std::process::exit(1)
+    }
+}
+
+fn run() -> Result<()> {
     let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_default();
     let rest: Vec<String> = words.collect();
