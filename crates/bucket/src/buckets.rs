@@ -114,6 +114,25 @@ impl Buckets {
         Ok(view::bucket(self.store(), name, call.scope.account())?)
     }
 
+    /// As [`Buckets::bucket`], before a change; the cell decides about an effect, which may have happened already.
+    pub(crate) fn check_bucket(&self, call: &Call, name: &str) -> Result<(), Fault> {
+        if call.effect.is_some() && crate::name::is_bucket_name(name) {
+            return Ok(());
+        }
+        self.bucket(call, name).map(|_| ())
+    }
+
+    /// What was answered to the call's effect when it was delivered before.
+    pub(crate) async fn recall(&self, call: &Call, bucket: &str) -> Result<Option<Answer>, Fault> {
+        if call.effect.is_none() {
+            return Ok(None);
+        }
+        match self.send(call, bucket, Command::Recall).await? {
+            Answer::NotYet => Ok(None),
+            answer => Ok(Some(answer)),
+        }
+    }
+
     /// Has the bucket's cell do `command`; the answer is durable.
     pub(crate) async fn send(&self, call: &Call, bucket: &str, command: Command) -> Result<Answer, Fault> {
         let make = |reply: Reply<Result<Answer, Fault>>| Input {

@@ -84,6 +84,7 @@ impl Buckets {
             condition: Condition::Always,
             algorithm: Algorithm::Crc64Nvme,
             expected: Expected { length: Some(content.len() as u64), ..Expected::default() },
+            source: None,
         };
         self.put_object(call, put, whole(content)).await?;
         Ok(())

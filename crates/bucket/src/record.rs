@@ -7,10 +7,12 @@ use base::Timestamp;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use service::Fault;
 use store::{BlobId, Error};
 
 use crate::checksum::{Algorithm, Checksum, ChecksumKind};
 use crate::codec::{Reader, Writer};
+use crate::fault::invalid_argument;
 
 const OBJECT_VERSION: u8 = 1;
 const MANIFEST_VERSION: u8 = 1;
@@ -129,6 +131,20 @@ impl Attributes {
             Some(value) => self.headers.insert(header, value.into()),
             None => self.headers.remove(&header),
         };
+    }
+
+    /// They become headers: what cannot be one is refused.
+    pub(crate) fn check_characters(&self) -> Result<(), Fault> {
+        let is_value = |text: &String| text.chars().all(|c| !c.is_control() || c == '\t');
+        let is_name = |name: &String| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+        };
+        let values = self.headers.values().chain(self.metadata.values());
+        match (self.metadata.keys().find(|n| !is_name(n)), values.into_iter().find(|v| !is_value(v))) {
+            (Some(name), _) => Err(invalid_argument("The metadata's name cannot be a header's", "x-amz-meta-", name)),
+            (None, Some(_)) => Err(invalid_argument("A header's value has control characters", "metadata", "")),
+            (None, None) => Ok(()),
+        }
     }
 
     pub(crate) fn write(&self, writer: &mut Writer) {

@@ -46,7 +46,7 @@ impl Buckets {
     }
 
     pub(crate) async fn delete_bucket(&self, call: &Call, name: &str) -> Result<(), Fault> {
-        self.bucket(call, name)?;
+        self.check_bucket(call, name)?;
         self.send(call, name, Command::DeleteBucket).await?;
         Ok(())
     }
@@ -103,7 +103,7 @@ impl Buckets {
         setting: Setting,
         value: &Value,
     ) -> Result<(), Fault> {
-        self.bucket(call, bucket)?;
+        self.check_bucket(call, bucket)?;
         let mut value = setting.check(value)?;
         self.name_entries(setting, &mut value);
         self.send(call, bucket, Command::PutSetting(setting, Some(value))).await?;
@@ -126,7 +126,7 @@ impl Buckets {
     }
 
     pub(crate) async fn delete_setting(&self, call: &Call, bucket: &str, setting: Setting) -> Result<(), Fault> {
-        self.bucket(call, bucket)?;
+        self.check_bucket(call, bucket)?;
         self.send(call, bucket, Command::PutSetting(setting, None)).await?;
         Ok(())
     }
@@ -138,7 +138,7 @@ impl Buckets {
     }
 
     pub(crate) async fn put_versioning(&self, call: &Call, bucket: &str, status: Option<&str>) -> Result<(), Fault> {
-        self.bucket(call, bucket)?;
+        self.check_bucket(call, bucket)?;
         let versioning = match status {
             Some("Enabled") => Versioning::Enabled,
             Some("Suspended") => Versioning::Suspended,

@@ -8,7 +8,7 @@ use super::upload::PutPart;
 use crate::Buckets;
 use crate::checksum::Algorithm;
 use crate::fault::{invalid_argument, invalid_request};
-use crate::machine::{Condition, Written};
+use crate::machine::{Answer, Condition, Written};
 use crate::name::check_key;
 use crate::record::{Attributes, Header, Tags, VersionId};
 use crate::stage::Expected;
@@ -75,10 +75,12 @@ fn of_source(mut fault: Fault) -> Fault {
 }
 
 impl Buckets {
-    /// Copies; returns what was written and which version of the source it was.
-    pub(crate) async fn copy_object(&self, call: &Call, copy: Copy) -> Result<(Written, Option<VersionId>), Fault> {
+    pub(crate) async fn copy_object(&self, call: &Call, copy: Copy) -> Result<Written, Fault> {
         check_key(&copy.key)?;
-        self.bucket(call, &copy.bucket)?;
+        self.check_bucket(call, &copy.bucket)?;
+        if let Some(Answer::Written(written)) = self.recall(call, &copy.bucket).await? {
+            return Ok(written);
+        }
         let get = copy.source.get(Wanted::Whole);
         let (found, source) = self.get_object(call, &get).map_err(of_source)?;
         if found.body.size > PUT_BYTES_MAX {
@@ -103,9 +105,9 @@ impl Buckets {
             condition: copy.condition,
             algorithm: algorithm.unwrap_or(Algorithm::Crc64Nvme),
             expected: Expected { length: Some(found.body.size), ..Expected::default() },
+            source: found.version,
         };
-        let written = self.put_object(call, put, source).await?;
-        Ok((written, found.version))
+        self.put_object(call, put, source).await
     }
 
     /// Copies bytes of an object into a part; returns which version of the source it was.

@@ -23,6 +23,9 @@ use crate::view;
 pub const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 /// Names and values of an object's user metadata together.
 pub const METADATA_BYTES_MAX: usize = 2 * 1024;
+/// What is escaped in a rule's id.
+const RULE_ID: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// A read whose object is replaced meanwhile is tried so often.
 const READ_TRIES_MAX: usize = 16;
 
@@ -36,6 +39,8 @@ pub(crate) struct PutObject {
     /// Of the checksum that is stored.
     pub(crate) algorithm: Algorithm,
     pub(crate) expected: Expected,
+    /// Of which version it is a copy.
+    pub(crate) source: Option<VersionId>,
 }
 
 /// Which bytes of an object are asked for.
@@ -81,7 +86,10 @@ impl Buckets {
         let mut attributes = put.attributes;
         check_attributes(&attributes)?;
         check_object_tags(&put.tags)?;
-        self.bucket(call, &put.bucket)?;
+        self.check_bucket(call, &put.bucket)?;
+        if let Some(Answer::Written(written)) = self.recall(call, &put.bucket).await? {
+            return Ok(written);
+        }
         self.encrypt_by_default(&put.bucket, &mut attributes)?;
         if put.condition != Condition::Always && call.effect.is_none() {
             // Told before the content arrives; decided when it is written.
@@ -99,6 +107,7 @@ impl Buckets {
             condition: put.condition,
             naming: staged.naming(),
             nonce: self.nonce(),
+            source: put.source,
         };
         match self.send(call, &put.bucket, Command::PutObject(Box::new(new))).await? {
             Answer::Written(written) => Ok(written),
@@ -209,13 +218,13 @@ impl Buckets {
     pub(crate) fn expiration_of(&self, bucket: &str, key: &str, body: &Body, modified: Timestamp) -> Option<String> {
         let lifecycle = view::lifecycle(self.store(), bucket).ok().flatten()?;
         let (at, rule) = lifecycle.expiry(key, body, modified)?;
-        let rule = percent_encoding::utf8_percent_encode(rule, percent_encoding::NON_ALPHANUMERIC);
+        let rule = percent_encoding::utf8_percent_encode(rule, RULE_ID);
         Some(format!("expiry-date=\"{}\", rule-id=\"{rule}\"", http_date(at)))
     }
 
     pub(crate) async fn delete_object(&self, call: &Call, bucket: &str, deletion: Deletion) -> Result<Deleted, Fault> {
         check_key(&deletion.key)?;
-        self.bucket(call, bucket)?;
+        self.check_bucket(call, bucket)?;
         match self.send(call, bucket, Command::Delete(deletion)).await? {
             Answer::Deleted(deleted) => Ok(deleted),
             other => unexpected(other),
@@ -228,7 +237,7 @@ impl Buckets {
         bucket: &str,
         deletions: Vec<Deletion>,
     ) -> Result<Vec<Result<Deleted, Fault>>, Fault> {
-        self.bucket(call, bucket)?;
+        self.check_bucket(call, bucket)?;
         if deletions.is_empty() || deletions.len() > crate::DELETE_OBJECTS_MAX {
             return Err(fault::malformed_xml());
         }
@@ -251,7 +260,7 @@ impl Buckets {
     ) -> Result<Option<VersionId>, Fault> {
         check_key(key)?;
         check_object_tags(&tags)?;
-        self.bucket(call, bucket)?;
+        self.check_bucket(call, bucket)?;
         match self.send(call, bucket, Command::PutTags { key: key.to_owned(), version, tags }).await? {
             Answer::Tagged(version) => Ok(version),
             other => unexpected(other),
@@ -342,6 +351,7 @@ const STORAGE_CLASSES: [&str; 11] = [
 ];
 
 pub(crate) fn check_attributes(attributes: &Attributes) -> Result<(), Fault> {
+    attributes.check_characters()?;
     let size: usize = attributes.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
     if size > METADATA_BYTES_MAX {
         let message = "Your metadata headers exceed the maximum allowed metadata size";

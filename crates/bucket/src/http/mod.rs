@@ -6,6 +6,7 @@ mod chunked;
 mod convert;
 mod cors;
 mod digest;
+mod drain;
 mod exchange;
 mod lists;
 mod objects;
@@ -47,6 +48,8 @@ const FORM_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Secret {
     pub secret_access_key: String,
+    /// The 12-digit account id that the key belongs to.
+    pub account: String,
     /// Temporary credentials are only valid together with their token.
     pub session_token: Option<String>,
     pub expires: Option<Timestamp>,
@@ -141,7 +144,8 @@ impl HttpService {
             let answer = cors.preflight(&parts.headers).unwrap_or_else(|fault| answer::fault(&fault, &exchange));
             return answer::finish(answer, &exchange, false);
         }
-        let body = body.map_err(Into::into);
+        let is_awaited = parts.headers.contains_key(http::header::EXPECT);
+        let body = drain::body(body.map_err(Into::into), is_awaited);
         let answer = match self.prepare(&mut parts, &exchange) {
             Ok(plan) => {
                 let body = plan.apply(body, &exchange);
@@ -168,8 +172,8 @@ impl HttpService {
         open::hoist(parts)?;
         match &self.secrets {
             Some(secrets) => {
-                check_token(&**secrets, parts, self.buckets.inner.clock.now())?;
-                exchange.verify();
+                let checked = check_token(&**secrets, parts, self.buckets.inner.clock.now())?;
+                exchange.verify(secrets.clone(), checked);
             }
             None => open::strip(parts, self.buckets.inner.clock.now())?,
         }
@@ -222,16 +226,16 @@ fn is_document(parts: &http::request::Parts) -> bool {
     }
 }
 
-/// Temporary credentials come with their token, others with none.
-fn check_token(secrets: &dyn Secrets, parts: &http::request::Parts, now: Timestamp) -> Result<(), Fault> {
+/// Temporary credentials come with their token, others with none. Returns the access key that is right so.
+fn check_token(secrets: &dyn Secrets, parts: &http::request::Parts, now: Timestamp) -> Result<Option<String>, Fault> {
     let query = open::query(parts);
     let of_query = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     let header = |name: http::HeaderName| parts.headers.get(name).and_then(|v| v.to_str().ok());
     let credential = header(AUTHORIZATION)
         .and_then(|a| a.split_once("Credential=").map(|(_, c)| c))
         .or_else(|| of_query("X-Amz-Credential"));
-    let Some(key) = credential.and_then(|c| c.split('/').next()) else { return Ok(()) };
-    let Some(secret) = secrets.find(key)? else { return Ok(()) };
+    let Some(key) = credential.and_then(|c| c.split('/').next()) else { return Ok(None) };
+    let Some(secret) = secrets.find(key)? else { return Ok(None) };
     if secret.expires.is_some_and(|at| at <= now) {
         return Err(Fault::client("ExpiredToken", "The provided token has expired."));
     }
@@ -239,7 +243,7 @@ fn check_token(secrets: &dyn Secrets, parts: &http::request::Parts, now: Timesta
     if token.or_else(|| of_query("X-Amz-Security-Token")) != secret.session_token.as_deref() {
         return Err(Fault::client("InvalidToken", "The provided token is malformed or otherwise invalid."));
     }
-    Ok(())
+    Ok(Some(key.to_owned()))
 }
 
 fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

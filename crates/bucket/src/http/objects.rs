@@ -178,6 +178,7 @@ impl Api {
             attributes: attributes.clone(),
             algorithm,
             expected,
+            source: None,
             bucket: input.bucket.clone(),
             key: input.key.clone(),
         };
@@ -254,14 +255,14 @@ impl Api {
             key: input.key.clone(),
         };
         let attributes = copy.attributes.clone();
-        let (written, of) = self.buckets.copy_object(&x.call, copy).await?;
+        let written = self.buckets.copy_object(&x.call, copy).await?;
         let mut result = CopyObjectResult { e_tag: etag(&written.etag), ..CopyObjectResult::default() };
         result.last_modified = told_time(written.modified);
         set_checksum!(result, &written.checksum);
         result.checksum_type = checksum_kind(written.checksum.as_ref());
         let mut output = CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() };
         output.version_id = written.version.map(|v| v.to_string());
-        output.copy_source_version_id = of.map(|v| v.to_string());
+        output.copy_source_version_id = written.source.map(|v| v.to_string());
         output.expiration = self.expiration_of(&input.bucket, &input.key, written.version, x)?;
         let attributes = self.effective(&input.bucket, attributes)?;
         set_encryption!(output, attributes);

@@ -14,6 +14,8 @@ const ANSWER_VERSION: u8 = 1;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
+    /// To [`super::Command::Recall`]: the effect has not happened.
+    NotYet,
     Done,
     Written(Written),
     Deleted(Deleted),
@@ -31,6 +33,8 @@ pub(crate) struct Written {
     pub(crate) checksum: Option<Checksum>,
     /// `None` if the bucket was never versioned.
     pub(crate) version: Option<VersionId>,
+    /// Of which version it is a copy.
+    pub(crate) source: Option<VersionId>,
 }
 
 /// An object was deleted, or a delete marker made or removed.
@@ -46,7 +50,7 @@ pub(super) fn encode(result: &Result<Answer, Fault>) -> Bytes {
     let mut writer = Writer::new(ANSWER_VERSION);
     match result {
         Err(fault) => write_fault(&mut writer, fault),
-        Ok(Answer::Done) => {
+        Ok(Answer::NotYet | Answer::Done) => {
             writer.u8(1);
         }
         Ok(Answer::Written(written)) => {
@@ -54,6 +58,7 @@ pub(super) fn encode(result: &Result<Answer, Fault>) -> Bytes {
             writer.i64(written.modified.as_millis());
             write_checksum(&mut writer, written.checksum.as_ref());
             write_version(&mut writer, written.version);
+            write_version(&mut writer, written.source);
         }
         Ok(Answer::Deleted(deleted)) => write_deleted(&mut writer, *deleted),
         Ok(Answer::DeletedMany(results)) => {
@@ -84,6 +89,7 @@ pub(super) fn decode(record: &[u8]) -> Result<Result<Answer, Fault>, Error> {
             modified: Timestamp::from_millis(reader.i64()?),
             checksum: read_checksum(&mut reader)?,
             version: read_version(&mut reader)?,
+            source: read_version(&mut reader)?,
         }),
         3 => Answer::Deleted(read_deleted(&mut reader)?),
         4 => {

@@ -23,6 +23,8 @@ pub(crate) struct Input {
 }
 
 pub(crate) enum Command {
+    /// What was answered to the input's effect before; changes nothing.
+    Recall,
     CreateBucket(NewBucket),
     DeleteBucket,
     PutVersioning(Versioning),
@@ -75,6 +77,8 @@ pub(crate) struct NewObject {
     pub(crate) condition: Condition,
     pub(crate) naming: Naming,
     pub(crate) nonce: [u8; 16],
+    /// Of which version it is a copy.
+    pub(crate) source: Option<VersionId>,
 }
 
 #[derive(Clone, Debug)]

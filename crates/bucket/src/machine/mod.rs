@@ -32,7 +32,7 @@ use crate::settings::{self, Setting};
 use crate::view::lifecycle_of;
 
 /// How many cells the buckets are spread over; part of the stored state.
-pub const CELLS: usize = 8;
+pub const CELLS: usize = 4;
 /// Records that are read at once when a whole range is gone through.
 const PAGE: usize = 1000;
 
@@ -52,13 +52,13 @@ impl Owner {
 
     fn run(&mut self, input: &mut Input, turn: &mut Turn<'_>) -> Result<Answer, Error> {
         let (bucket, account) = (input.bucket.as_str(), input.account.as_str());
-        let command = std::mem::replace(&mut input.command, Command::DeleteBucket);
+        let command = std::mem::replace(&mut input.command, Command::Recall);
         if let Command::CreateBucket(new) = command {
             return self.create_bucket(turn, bucket, account, &new);
         }
         let record = crate::view::bucket(turn, bucket, account)?;
         match command {
-            Command::CreateBucket(_) => unreachable!("answered above"),
+            Command::CreateBucket(_) | Command::Recall => Ok(Answer::NotYet),
             Command::DeleteBucket => self.delete_bucket(turn, bucket),
             Command::PutVersioning(versioning) => bucket::put_versioning(turn, bucket, record, versioning),
             Command::PutSetting(setting, value) => self.put_setting(turn, bucket, setting, value),
@@ -150,6 +150,10 @@ impl Machine for Owner {
             && let Some(record) = turn.earlier_answer(&effect.0)?
         {
             turn.reply(input.reply, answer::decode(&record)?);
+            return Ok(());
+        }
+        if matches!(input.command, Command::Recall) {
+            turn.reply(input.reply, Ok(Answer::NotYet));
             return Ok(());
         }
         let result: Result<Answer, Fault> = match self.run(&mut input, turn) {

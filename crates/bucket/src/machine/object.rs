@@ -74,7 +74,7 @@ impl Owner {
         };
         let written = self.write(turn, bucket, record, &new.key, current, body, new.nonce)?;
         name(turn, new.naming);
-        Ok(Answer::Written(written))
+        Ok(Answer::Written(Written { source: new.source, ..written }))
     }
 
     /// Makes `body` the latest version of `key`.
@@ -99,7 +99,14 @@ impl Owner {
         turn.put(keys::object(bucket, key), object.encode());
         let version = told_version(record, &object);
         let Some(body) = object.body else { return Err(fault::internal("an object without content").into()) };
-        Ok(Written { etag: body.etag, size: body.size, modified: object.modified, checksum: body.checksum, version })
+        Ok(Written {
+            etag: body.etag,
+            size: body.size,
+            modified: object.modified,
+            checksum: body.checksum,
+            version,
+            source: None,
+        })
     }
 
     /// Makes room for a new latest version: the current one becomes an older one or goes.

@@ -1,5 +1,7 @@
 //! Commands on multipart uploads.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -82,6 +84,7 @@ impl Owner {
             modified: part.modified,
             checksum: part.checksum,
             version: None,
+            source: None,
         }))
     }
 
@@ -133,10 +136,10 @@ impl Owner {
         let current = view::latest(turn, bucket, &wanted.key)?;
         check_condition(&wanted.condition, &wanted.key, current.as_ref())?;
 
-        let all = all_parts(turn, bucket, &wanted.upload_id)?;
-        for (number, part) in all {
+        let chosen: BTreeSet<u32> = parts.iter().map(|(number, _)| *number).collect();
+        for (number, part) in all_parts(turn, bucket, &wanted.upload_id)? {
             turn.delete(keys::part(bucket, &wanted.upload_id, number));
-            if parts.iter().all(|(chosen, _)| *chosen != number) {
+            if !chosen.contains(&number) {
                 self.release(turn, part.content)?;
             }
         }

@@ -16,7 +16,7 @@ use crate::api::{Copy, CopyConditions, CopySource, Get, Headers, PutObject, Want
 use crate::checksum::{Algorithm, Checksum};
 use crate::fault::{access_denied, invalid_argument, invalid_request, invalid_version, not_implemented};
 use crate::list::{self, After, LIST_KEYS_MAX, Query};
-use crate::machine::{Condition, Written};
+use crate::machine::Condition;
 use crate::record::{Attributes, Header, Object, Tags, VersionId};
 use crate::stage::{Expected, Source};
 
@@ -180,6 +180,7 @@ async fn put(buckets: &Buckets, call: &Call, input: PutInput) -> Result<Map<Stri
         tags: input.headers.tags()?,
         condition: input.headers.condition()?,
         expected: Expected { length: Some(content.len() as u64), ..Expected::default() },
+        source: None,
         bucket: input.bucket.clone(),
         key: input.key,
     };
@@ -446,14 +447,14 @@ async fn copy(buckets: &Buckets, call: &Call, input: CopyInput) -> Result<Map<St
         bucket: input.bucket.clone(),
         key: input.key,
     };
-    let (written, of): (Written, Option<VersionId>) = buckets.copy_object(call, copy).await?;
+    let written = buckets.copy_object(call, copy).await?;
     let mut result = Output::default();
     put_checksum(&mut result, written.checksum.as_ref());
     result.put("ETag", format!("\"{}\"", written.etag));
     result.put("LastModified", iso(written.modified));
     let mut output = Output::default();
     output.put("CopyObjectResult", Value::Object(result.0));
-    output.put_some("CopySourceVersionId", of.map(|v| v.to_string()));
+    output.put_some("CopySourceVersionId", written.source.map(|v| v.to_string()));
     put_encryption(buckets, &input.bucket, attributes, &mut output)?;
     output.put_some("VersionId", written.version.map(|v| v.to_string()));
     Ok(output.0)

@@ -95,6 +95,7 @@ async fn uploads_in_progress_are_no_orphans() {
         condition: crate::machine::Condition::Always,
         algorithm: Algorithm::Crc64Nvme,
         expected: Expected::default(),
+        source: None,
     };
     let buckets = server.buckets.clone();
     let upload = tokio::spawn(async move { buckets.put_object(&call(), put, pieces.boxed()).await });
@@ -120,6 +121,7 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
         condition: crate::machine::Condition::Always,
         algorithm: Algorithm::Crc64Nvme,
         expected: Expected::default(),
+        source: None,
     };
     let result = server.buckets.put_object(&call(), put, broken.boxed()).await;
     assert_eq!(result.unwrap_err().code, "RequestTimeout");

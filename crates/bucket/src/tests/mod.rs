@@ -4,6 +4,7 @@ mod checksums;
 mod conditions;
 mod crash;
 mod formats;
+mod fuzz;
 mod harness;
 mod lifecycle;
 mod listing;

@@ -332,3 +332,27 @@ async fn what_is_not_there() {
     server.get("/data?logging").await.ok();
     assert_eq!(server.get("/data?requestPayment").await.ok().element("Payer"), "BucketOwner");
 }
+
+#[tokio::test]
+async fn forms() {
+    let server = Server::with_bucket("data").await;
+    let form = |fields: &[(&str, &str)], file: &str| {
+        let mut form = String::new();
+        for (name, value) in fields {
+            form.push_str(&format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"));
+        }
+        let head =
+            "--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.txt\"\r\nContent-Type: text/plain";
+        form.push_str(&format!("{head}\r\n\r\n{file}\r\n--xyz--\r\n"));
+        form
+    };
+    let kind = [("content-type", "multipart/form-data; boundary=xyz")];
+    let fields = [("key", "from/form"), ("Content-Type", "text/plain"), ("x-amz-meta-a", "1")];
+    assert_eq!(server.send("POST", "/data", &kind, form(&fields, "content")).await.status, 204);
+    let got = server.get("/data/from/form").await.ok();
+    assert_eq!((got.text(), got.header("x-amz-meta-a")), ("content", "1"));
+    let empty = form(&[("key", "empty"), ("success_action_status", "201")], "");
+    let posted = server.send("POST", "/data", &kind, empty).await;
+    assert_eq!((posted.status, posted.element("Key")), (201, "empty"));
+    assert_eq!(server.get("/data/empty").await.ok().body.len(), 0);
+}

@@ -12,6 +12,7 @@ use super::harness::{Answer, Server, content};
 use crate::{Secret, Secrets};
 
 const KEY: &str = "AKIDEXAMPLE";
+const ACCOUNT: &str = "123456789012";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
 struct One;
@@ -20,7 +21,12 @@ impl Secrets for One {
     fn find(&self, access_key_id: &str) -> Result<Option<Secret>, Fault> {
         let session_token = (access_key_id == "ASIATEMP").then(|| "token".to_owned());
         let is_known = [KEY, "ASIATEMP"].contains(&access_key_id);
-        Ok(is_known.then(|| Secret { secret_access_key: SECRET.to_owned(), session_token, expires: None }))
+        Ok(is_known.then(|| Secret {
+            secret_access_key: SECRET.to_owned(),
+            account: ACCOUNT.to_owned(),
+            session_token,
+            expires: None,
+        }))
     }
 }
 
@@ -114,6 +120,8 @@ async fn in_headers() {
     server.put("/data", "").await.check(403, "AccessDenied");
     server.get("/").await.check(403, "AccessDenied");
     signed(&server, "PUT", "/data", b"").await.ok();
+    // Whatever the request's head claims, the bucket belongs to who signed.
+    assert!(server.buckets.bucket(&super::harness::call(), "data").is_err_and(|fault| fault.code == "AccessDenied"));
     for size in [10, 40_000] {
         signed(&server, "PUT", "/data/k", &content(size)).await.ok();
         assert_eq!(signed(&server, "GET", "/data/k", b"").await.ok().body, content(size));
