@@ -98,11 +98,18 @@ impl SourceQueue for MappedQueues {
         Box::pin(std::future::ready(described.map(Duration::from_secs)))
     }
 
-    fn receive(&self, queue_arn: &str, max: usize, wait: Duration) -> BoxFuture<Result<Vec<ReceivedMessage>, Fault>> {
+    fn receive(
+        &self,
+        queue_arn: &str,
+        max: usize,
+        wait: Duration,
+        hidden: Duration,
+    ) -> BoxFuture<Result<Vec<ReceivedMessage>, Fault>> {
         let (queues, arn) = (self.0.clone(), queue_arn.to_owned());
         Box::pin(async move {
-            let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).clamp(1, 20);
-            let received = queues.receive(&arn, max, Some(seconds), None).await?;
+            let wait = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).clamp(1, 20);
+            let hidden = u32::try_from(hidden.as_secs()).unwrap_or(u32::MAX);
+            let received = queues.receive(&arn, max, Some(wait), Some(hidden)).await?;
             Ok(received.into_iter().map(|r| message(&r)).collect())
         })
     }
@@ -200,10 +207,12 @@ impl bucket::Secrets for S3Secrets {
     fn find(&self, access_key_id: &str) -> Result<Option<bucket::Secret>, Fault> {
         if let Some(key) = self.configured.iter().find(|c| c.access_key_id == access_key_id) {
             let secret_access_key = key.secret_access_key.clone();
-            return Ok(Some(bucket::Secret { secret_access_key, session_token: None, expires: None }));
+            let account = key.account.clone();
+            return Ok(Some(bucket::Secret { secret_access_key, account, session_token: None, expires: None }));
         }
         let session = gateway::Identities::find(&self.sessions, access_key_id)?;
         Ok(session.map(|s| bucket::Secret {
+            account: s.account,
             secret_access_key: s.secret_access_key,
             session_token: s.session_token,
             expires: s.expires,

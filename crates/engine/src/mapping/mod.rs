@@ -30,8 +30,14 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub trait SourceQueue: Send + Sync + 'static {
     /// The queue's visibility timeout; a fault if there is no such queue.
     fn visibility(&self, queue_arn: &str) -> BoxFuture<Result<Duration, Fault>>;
-    /// Up to `max` messages, waiting up to `wait` for the first.
-    fn receive(&self, queue_arn: &str, max: usize, wait: Duration) -> BoxFuture<Result<Vec<ReceivedMessage>, Fault>>;
+    /// Up to `max` messages, waiting up to `wait` for the first; they are hidden for `hidden` from then on.
+    fn receive(
+        &self,
+        queue_arn: &str,
+        max: usize,
+        wait: Duration,
+        hidden: Duration,
+    ) -> BoxFuture<Result<Vec<ReceivedMessage>, Fault>>;
     /// Deletes messages, durably.
     fn delete(&self, queue_arn: &str, receipt_handles: Vec<String>) -> BoxFuture<Result<(), Fault>>;
     /// Hides messages for so long from now on.

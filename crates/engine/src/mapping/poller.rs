@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,10 @@ const CONCURRENCY_DEFAULT: u32 = 10;
 const RECEIVE_MAX: usize = 1_000;
 /// How long one receive waits for messages.
 const RECEIVE_WAIT: Duration = Duration::from_secs(20);
+/// For how long received messages are hidden at a time. Messages that are being processed are hidden again and again,
+/// however long the function takes; those of a server that was killed come back this soon, not after the queue's
+/// visibility timeout.
+const HOLD: Duration = Duration::from_secs(30);
 /// Pause after the queue could not be read.
 const QUEUE_RETRY: Duration = Duration::from_secs(1);
 const THROTTLED_PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -73,57 +77,85 @@ impl Poller {
     async fn gather(&self) -> Result<Batch, Fault> {
         let queue = &self.record.source_arn;
         let wanted = self.record.batch_size as usize;
-        let mut batch = self.queues.receive(queue, wanted.min(RECEIVE_MAX), RECEIVE_WAIT).await?;
-        let hidden_since = Instant::now();
-        let deadline = hidden_since + Duration::from_secs(self.record.window_seconds.into());
-        while !batch.is_empty() && batch.len() < wanted {
-            let left = deadline.saturating_duration_since(Instant::now());
+        let window = Duration::from_secs(self.record.window_seconds.into());
+        let hidden = HOLD + window;
+        let mut messages = self.queues.receive(queue, wanted.min(RECEIVE_MAX), RECEIVE_WAIT, hidden).await?;
+        let received_at = Instant::now();
+        while !messages.is_empty() && messages.len() < wanted {
+            let left = window.saturating_sub(received_at.elapsed());
             if left.is_zero() {
                 break;
             }
             // A failure now must not lose sight of what was received already.
-            let Ok(more) = self.queues.receive(queue, (wanted - batch.len()).min(RECEIVE_MAX), left).await else {
-                break;
-            };
-            batch.extend(more);
+            let more = self.queues.receive(queue, (wanted - messages.len()).min(RECEIVE_MAX), left, hidden).await;
+            let Ok(more) = more else { break };
+            messages.extend(more);
         }
-        Ok(Batch { messages: batch, hidden_since })
+        Ok(Batch { messages, received_at })
     }
 
+    /// Gives a batch to the function, keeping its messages hidden meanwhile; what failed becomes visible when the
+    /// queue's visibility timeout is over.
     async fn process(&self, batch: Batch, mut stopped: watch::Receiver<()>) {
-        let (messages, dropped): (Vec<_>, Vec<_>) = batch.messages.into_iter().partition(|m| self.matches(m));
+        let mut undone: HashMap<String, String> =
+            batch.messages.iter().map(|m| (m.message_id.clone(), m.receipt_handle.clone())).collect();
+        let handles: Vec<String> = undone.values().cloned().collect();
+        tokio::select! {
+            () = self.deliver(batch.messages, &mut undone, &mut stopped) => {}
+            () = self.hold(handles) => {}
+        }
+        if undone.is_empty() {
+            return;
+        }
+        debug!(mapping = self.record.uuid, failed = undone.len(), "messages stay in the queue");
+        let queue = &self.record.source_arn;
+        let visibility = self.queues.visibility(queue).await.unwrap_or(HOLD);
+        let rest = visibility.saturating_sub(batch.received_at.elapsed());
+        if let Err(fault) = self.queues.hide(queue, undone.into_values().collect(), rest).await {
+            warn!(mapping = self.record.uuid, %fault, "failed messages come back sooner than the queue says");
+        }
+    }
+
+    /// Takes out of `undone` what the function has done with.
+    async fn deliver(
+        &self,
+        messages: Vec<ReceivedMessage>,
+        undone: &mut HashMap<String, String>,
+        stopped: &mut watch::Receiver<()>,
+    ) {
+        let (messages, dropped): (Vec<_>, Vec<_>) = messages.into_iter().partition(|m| self.matches(m));
         // What no filter wants is deleted unseen, as on AWS.
         self.delete(&dropped).await;
+        dropped.iter().for_each(|m| drop(undone.remove(&m.message_id)));
         for messages in events(&messages, EVENT_BYTES_MAX) {
-            match self.invoke(messages, batch.hidden_since, &mut stopped).await {
+            match self.invoke(messages, stopped).await {
                 Ok(invoked) => {
                     let done = processed(&self.record, messages, &invoked);
                     self.delete(&done).await;
-                    let failed = messages.len() - done.len();
-                    if failed > 0 {
-                        let mapping = &self.record.uuid;
-                        debug!(mapping, failed, "messages stay in the queue until they are visible again");
-                    }
-                    if failed > 0 && self.record.source_arn.ends_with(".fifo") {
+                    done.iter().for_each(|m| drop(undone.remove(&m.message_id)));
+                    if done.len() < messages.len() && self.record.source_arn.ends_with(".fifo") {
                         return; // Those behind them in their groups must not overtake them.
                     }
                 }
-                // The messages become visible again when their time is up.
                 Err(fault) => return warn!(mapping = self.record.uuid, %fault, "function not invoked"),
+            }
+        }
+    }
+
+    /// Keeps messages hidden for as long as it runs.
+    async fn hold(&self, handles: Vec<String>) {
+        loop {
+            tokio::time::sleep(HOLD / 3).await;
+            // Handles of messages that are deleted already are refused one by one, which does not matter.
+            if let Err(fault) = self.queues.hide(&self.record.source_arn, handles.clone(), HOLD).await {
+                warn!(mapping = self.record.uuid, %fault, "messages in work may come again");
             }
         }
     }
 
     /// Invokes the function. While it is throttled the batch waits, hidden, so that waiting does not count as a
     /// receive and no message goes to the dead-letter queue for it.
-    async fn invoke(
-        &self,
-        batch: &[ReceivedMessage],
-        mut hidden_since: Instant,
-        stopped: &mut watch::Receiver<()>,
-    ) -> Result<Invoked, Fault> {
-        let queue = &self.record.source_arn;
-        let visibility = self.queues.visibility(queue).await?;
+    async fn invoke(&self, batch: &[ReceivedMessage], stopped: &mut watch::Receiver<()>) -> Result<Invoked, Fault> {
         let mut pause = THROTTLED_PAUSE_MIN;
         let payload = event(&self.record, batch);
         loop {
@@ -144,11 +176,6 @@ impl Poller {
                         return Err(fault);
                     }
                     pause = (pause * 2).min(THROTTLED_PAUSE_MAX);
-                    if hidden_since.elapsed() > visibility / 2 {
-                        let handles = batch.iter().map(|m| m.receipt_handle.clone()).collect();
-                        self.queues.hide(queue, handles, visibility).await?;
-                        hidden_since = Instant::now();
-                    }
                 }
                 answer => return answer,
             }
@@ -188,8 +215,8 @@ impl Poller {
 /// Messages that were received together.
 struct Batch {
     messages: Vec<ReceivedMessage>,
-    /// When the first of them were received: they become visible again some time after it.
-    hidden_since: Instant,
+    /// When the first of them were received: the queue's visibility timeout counts from here.
+    received_at: Instant,
 }
 
 /// The messages cut into events of at most so many bytes, or of one message each.
