@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use assessmax_core::failure::Failure;
+use assessmax_core::failure::{Failure, Kind};
 use assessmax_core::session::Session;
 use assessmax_core::sql::{self, Row, Value};
 use aws_sdk_rdsdata::Client;
+use aws_sdk_rdsdata::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_rdsdata::types::{Field, SqlParameter};
 
 use crate::aws;
@@ -49,7 +50,7 @@ impl Database {
             .set_database(self.name.clone())
             .send()
             .await
-            .map_err(|error| aws::failed("begin the transaction", &error))?;
+            .map_err(|error| failed("begin the transaction", &error))?;
         let transaction = begun.transaction_id().unwrap_or_default().to_owned();
         if let Err(failure) = self.write(session, result_key, &transaction).await {
             // The transaction ends by itself if this does not reach the database.
@@ -70,7 +71,7 @@ impl Database {
             .transaction_id(&transaction)
             .send()
             .await
-            .map_err(|error| aws::failed("commit the transaction", &error))?;
+            .map_err(|error| failed("commit the transaction", &error))?;
         Ok(())
     }
 
@@ -90,7 +91,7 @@ impl Database {
                 .set_parameter_sets(Some(sets))
                 .send()
                 .await
-                .map_err(|error| aws::failed("write the scores", &error))?;
+                .map_err(|error| failed("write the scores", &error))?;
         }
         Ok(())
     }
@@ -106,7 +107,7 @@ impl Database {
             .set_parameters((!row.is_empty()).then(|| parameters(&row)))
             .send()
             .await
-            .map_err(|error| aws::failed(format!("execute {}", first_words(statement)), &error))?;
+            .map_err(|error| failed(&format!("execute {}", first_words(statement)), &error))?;
         Ok(())
     }
 
@@ -127,6 +128,21 @@ impl Database {
         self.created.store(true, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// What the database refuses for good: the caller (class 28), the database's name (3D), the statement (42, but for a
+/// table that somebody else has just made).
+fn failed<E, R>(what: &str, error: &SdkError<E, R>) -> Failure
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    let mut failure = aws::failed(what, error);
+    let state = failure.message.split_once("SQLState: ").map(|(_, state)| state.trim_start());
+    if state.is_some_and(|s| ["28", "3D", "42"].iter().any(|class| s.starts_with(class)) && !s.starts_with("42P07")) {
+        failure.kind = Kind::Misconfigured;
+    }
+    failure
 }
 
 fn first_words(statement: &str) -> String {
