@@ -33,6 +33,8 @@ pub struct Tail {
     announced: Option<u64>,
     /// Numbers behind that which were read from the store and given out.
     ahead: BTreeSet<u64>,
+    /// The largest number of this reading that is so old that none below it can still be announced.
+    settled: Option<u64>,
     ready: VecDeque<FilteredEvent>,
 }
 
@@ -52,6 +54,7 @@ impl Tail {
             reading: Some(EventPosition::before(from)),
             announced: None,
             ahead: BTreeSet::new(),
+            settled: None,
             ready: VecDeque::new(),
         }
     }
@@ -83,12 +86,19 @@ impl Tail {
         self.reading = page.next;
         for event in page.events {
             let number = event.position.number;
-            if Some(number) > self.announced {
-                if event.ingested_at + COMMIT_TIME_MAX >= self.reading_since {
-                    self.ahead.insert(number);
-                }
-                self.ready.push_back(event);
+            if Some(number) <= self.announced || self.ahead.contains(&number) {
+                continue;
             }
+            if event.ingested_at + COMMIT_TIME_MAX >= self.reading_since {
+                self.ahead.insert(number);
+            } else {
+                self.settled = self.settled.max(Some(number));
+            }
+            self.ready.push_back(event);
+        }
+        if self.reading.is_none() {
+            // Not before the end: a page is in the order of time, not of numbers.
+            self.announced = self.announced.max(self.settled.take());
         }
         Ok(())
     }

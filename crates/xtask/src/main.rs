@@ -44,7 +44,7 @@ fn root() -> PathBuf {
 }
 
 fn test(rest: &[String]) -> Result<()> {
-    cargo(&["test", "--workspace", "--quiet"], rest)
+    cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"], rest)
 }
 
 fn lint() -> Result<()> {
