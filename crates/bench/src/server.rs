@@ -90,14 +90,14 @@ async fn create_machine(client: &mut Client, definition: &Value) -> Result<Value
     Ok(client.call("AWSStepFunctions.CreateStateMachine", &input).await?["stateMachineArn"].clone())
 }
 
-/// Starts an execution and waits for its end.
+/// Starts an execution and asks until it has ended, without a pause: timers are coarser than what is measured.
 async fn execute(client: &mut Client, machine: &Value) -> Result<()> {
     let input = json!({"stateMachineArn": machine, "input": "{\"n\":1}"});
     let arn = client.call("AWSStepFunctions.StartExecution", &input).await?["executionArn"].clone();
     loop {
         let description = client.call("AWSStepFunctions.DescribeExecution", &json!({"executionArn": arn})).await?;
         match description["status"].as_str() {
-            Some("RUNNING") => tokio::time::sleep(Duration::from_micros(200)).await,
+            Some("RUNNING") => {}
             Some("SUCCEEDED") => return Ok(()),
             _ => bail!("{description}"),
         }
