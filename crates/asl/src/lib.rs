@@ -16,6 +16,7 @@ mod diagnostic;
 mod grammar;
 mod intrinsic;
 mod json;
+mod jsonata;
 mod limits;
 mod parse;
 mod path;
@@ -31,6 +32,7 @@ pub use ast::{
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 pub use intrinsic::{Intrinsic, IntrinsicError};
+pub use jsonata::{Jsonata, JsonataEnv, JsonataError, JsonataLimits, VariableUse};
 pub use limits::{DEFINITION_BYTES_MAX, EVALUATION_BYTES_MAX};
 pub use parse::{parse, validate};
 pub use path::{Path, PathError, PathErrorReason, Root, SyntaxError};

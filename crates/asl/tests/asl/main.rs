@@ -2,6 +2,7 @@
 //! `UPDATE=1 cargo test -p asl` writes what comes out today; a human reads the diff.
 
 mod bounds;
+mod jsonata;
 mod layout;
 mod oracle;
 

@@ -1,0 +1,42 @@
+use std::sync::Arc;
+
+use asl::{Jsonata, JsonataEnv, JsonataLimits};
+use base::Timestamp;
+use serde_json::{Value, json};
+
+fn evaluate(text: &str, states: &Value) -> Result<Option<Value>, String> {
+    let expression = Jsonata::parse(text).map_err(|e| e.to_string())?;
+    let answer = json!(42);
+    let variables = |name: &str| (name == "answer").then_some(&answer);
+    let mut env = JsonataEnv {
+        states: Some(states),
+        variables: &variables,
+        now: Timestamp::from_millis(0),
+        random: &mut || 7,
+        limits: JsonataLimits::default(),
+    };
+    expression.evaluate(&mut env).map_err(|e| e.to_string())
+}
+
+#[test]
+fn reads_states_and_variables() {
+    let states = json!({ "input": { "a": [{ "b": 1 }, { "b": 2.5 }] } });
+    assert_eq!(evaluate("$states.input.a.b", &states), Ok(Some(json!([1, 2.5]))));
+    assert_eq!(evaluate("$sum($states.input.a.b) + $answer", &states), Ok(Some(json!(45.5))));
+    assert_eq!(evaluate("$states.input.x", &states), Ok(None));
+    assert_eq!(evaluate("$now()", &states), Ok(Some(json!("1970-01-01T00:00:00.000Z"))));
+}
+
+#[test]
+fn is_shared_between_threads() {
+    fn check<T: Send + Sync + Clone + PartialEq + std::fmt::Debug>(_: &T) {}
+    let expression = Arc::new(Jsonata::parse("1 + 1").expect("an expression"));
+    check(&*expression);
+}
+
+#[test]
+fn tells_what_it_reads() {
+    let expression = Jsonata::parse("$states.errorOutput.Cause & ($x := 1; $x + $y)").expect("an expression");
+    let found: Vec<_> = expression.variables().iter().map(|v| (&*v.name, v.member.as_deref(), v.offset)).collect();
+    assert_eq!(found, [("states", Some("errorOutput"), 0), ("y", None, 43)]);
+}
