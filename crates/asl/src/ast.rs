@@ -3,7 +3,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::{Expression, Path, ReferencePath, Template};
+use crate::{Expression, Jsonata, Path, ReferencePath, Template};
 
 /// A state's name: shared, cheap to clone.
 pub type Name = Arc<str>;
@@ -41,7 +41,7 @@ impl Branch {
     }
 }
 
-/// The language of a state's expressions. JSONata is recognised, and refused by `parse` until it can run.
+/// The language of a state's expressions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum QueryLanguage {
     #[default]
@@ -60,10 +60,15 @@ pub struct State {
     pub query_language: QueryLanguage,
     pub input_path: Selection,
     pub output_path: Selection,
-    /// `Parameters` of Pass, Task and Parallel. On a Map state it is `ItemSelector`, or the legacy `Parameters`.
+    /// `Parameters` of Pass, Task and Parallel, or their `Arguments` in JSONata. On a Map state it is `ItemSelector`, or
+    /// the legacy `Parameters`.
     pub parameters: Option<Template>,
     pub result_selector: Option<Template>,
     pub result_path: ResultPath,
+    /// `Assign`: an object of variables by name.
+    pub assign: Option<Template>,
+    /// `Output`, of JSONata alone.
+    pub output: Option<Template>,
     pub retry: Vec<Retrier>,
     pub catch: Vec<Catcher>,
     pub transition: Option<Transition>,
@@ -225,6 +230,7 @@ impl IntegrationPattern {
 pub enum Seconds {
     Literal(u64),
     Path(ReferencePath),
+    Jsonata(Jsonata),
 }
 
 /// A count, as written or read from the input when the state runs.
@@ -232,6 +238,7 @@ pub enum Seconds {
 pub enum Count {
     Literal(u64),
     Path(ReferencePath),
+    Jsonata(Jsonata),
 }
 
 /// A percentage from 0 to 100, as written or read from the input when the state runs.
@@ -239,6 +246,7 @@ pub enum Count {
 pub enum Percentage {
     Literal(f64),
     Path(ReferencePath),
+    Jsonata(Jsonata),
 }
 
 /// What a Wait state waits for.
@@ -248,6 +256,8 @@ pub enum Wait {
     /// An RFC 3339 time, checked when parsed.
     Timestamp(String),
     TimestampPath(ReferencePath),
+    /// `Timestamp` in JSONata.
+    TimestampJsonata(Jsonata),
 }
 
 /// A Fail state's own fields.
@@ -265,6 +275,7 @@ pub enum TextSource {
     Literal(String),
     /// A reference path or an intrinsic function.
     Expression(Expression),
+    Jsonata(Jsonata),
 }
 
 /// A Choice state's own fields.
@@ -280,6 +291,9 @@ pub struct Choice {
 pub struct ChoiceRule {
     pub comment: Option<String>,
     pub condition: Condition,
+    pub assign: Option<Template>,
+    /// Of JSONata alone.
+    pub output: Option<Template>,
     pub next: Name,
 }
 
@@ -289,7 +303,12 @@ pub enum Condition {
     And(Vec<Condition>),
     Or(Vec<Condition>),
     Not(Box<Condition>),
-    Test { variable: Path, operator: Operator },
+    Test {
+        variable: Path,
+        operator: Operator,
+    },
+    /// `Condition`.
+    Jsonata(Jsonata),
 }
 
 /// What a data-test expression asks of its variable.
@@ -342,16 +361,137 @@ pub enum Operand {
 /// A Map state's own fields.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Map {
-    /// Default `$`.
-    pub items_path: Path,
+    pub items: Items,
     pub processor: Branch,
     pub config: ProcessorConfig,
+    /// `Label`, of DISTRIBUTED mode alone, like the next three.
+    pub label: Option<String>,
+    /// When it is there, `items` is not looked at.
+    pub reader: Option<ItemReader>,
+    pub batcher: Option<ItemBatcher>,
+    pub writer: Option<ResultWriter>,
     /// Written as the deprecated `Iterator`.
     pub legacy_iterator: bool,
     /// 0: no limit.
     pub max_concurrency: Count,
     pub tolerated_failure_count: Option<Count>,
     pub tolerated_failure_percentage: Option<Percentage>,
+}
+
+/// What a Map state iterates over, if nothing is read for it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Items {
+    /// `ItemsPath`; default `$`.
+    Path(Path),
+    /// `Items` in JSONata: an array whose items may be expressions, or one expression.
+    Template(Template),
+}
+
+/// `ItemReader` of a Distributed Map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemReader {
+    pub resource: Resource,
+    /// `Parameters`, or `Arguments` in JSONata.
+    pub parameters: Option<Template>,
+    pub config: ReaderConfig,
+}
+
+/// `ReaderConfig` of an item reader.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ReaderConfig {
+    /// What the object holds; needed for `getObject`.
+    pub input_type: Option<InputType>,
+    /// Default: the first row.
+    pub csv_headers: CsvHeaders,
+    /// `,` by default.
+    pub csv_delimiter: Option<CsvDelimiter>,
+    /// `MaxItems` or `MaxItemsPath`.
+    pub max_items: Option<Count>,
+    pub manifest_type: Option<ManifestType>,
+    /// `Transformation: LOAD_AND_FLATTEN`: what `listObjectsV2` lists is read as `input_type`.
+    pub load_and_flatten: bool,
+    /// `ItemsPointer`: where the array is in a JSON object.
+    pub items_pointer: Option<String>,
+}
+
+/// `InputType` of an item reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputType {
+    Json,
+    Jsonl,
+    Csv,
+    Parquet,
+    Manifest,
+}
+
+/// `CSVHeaderLocation` and `CSVHeaders`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum CsvHeaders {
+    #[default]
+    FirstRow,
+    Given(Vec<String>),
+}
+
+/// `CSVDelimiter`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CsvDelimiter {
+    Comma,
+    Pipe,
+    Semicolon,
+    Space,
+    Tab,
+}
+
+/// `ManifestType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ManifestType {
+    S3Inventory,
+    AthenaData,
+}
+
+/// `ItemBatcher` of a Distributed Map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemBatcher {
+    pub batch_input: Option<Template>,
+    pub max_items_per_batch: Option<Count>,
+    pub max_input_bytes_per_batch: Option<Count>,
+}
+
+/// `ResultWriter` of a Distributed Map: one of the two is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultWriter {
+    /// Where the results go; `None`: into the state's output.
+    pub resource: Option<Resource>,
+    /// `Parameters`, or `Arguments` in JSONata.
+    pub parameters: Option<Template>,
+    pub config: WriterConfig,
+}
+
+/// `WriterConfig` of a result writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WriterConfig {
+    pub output_type: OutputType,
+    pub transformation: Transformation,
+}
+
+/// `OutputType` of a result writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OutputType {
+    #[default]
+    Json,
+    Jsonl,
+}
+
+/// `Transformation` of a result writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transformation {
+    /// The executions with their metadata; the default where results are exported.
+    #[default]
+    None,
+    /// The outputs alone.
+    Compact,
+    /// The outputs alone, arrays among them taken apart.
+    Flatten,
 }
 
 /// `ProcessorConfig` of a Map state.
@@ -362,7 +502,7 @@ pub struct ProcessorConfig {
     pub execution_type: Option<ExecutionType>,
 }
 
-/// `Mode` of a Map state. `DISTRIBUTED` is recognised, and refused by `parse` until it can run.
+/// `Mode` of a Map state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ProcessorMode {
     #[default]
@@ -405,5 +545,8 @@ pub enum Jitter {
 pub struct Catcher {
     pub error_equals: Vec<String>,
     pub result_path: ResultPath,
+    pub assign: Option<Template>,
+    /// Of JSONata alone.
+    pub output: Option<Template>,
     pub next: Name,
 }

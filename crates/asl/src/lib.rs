@@ -23,12 +23,14 @@ mod path;
 mod reference_path;
 mod template;
 mod text;
+mod variables;
 
 pub use ast::{
-    Branch, Catcher, Choice, ChoiceRule, Comparison, Condition, Count, DataKind, ExecutionType, Fail, Integration,
-    IntegrationPattern, Jitter, Map, Name, Operand, Operator, Percentage, ProcessorConfig, ProcessorMode,
-    QueryLanguage, Resource, ResourceKind, ResultPath, Retrier, Seconds, Selection, State, StateKind, StateMachine,
-    Task, TextSource, Transition, Wait,
+    Branch, Catcher, Choice, ChoiceRule, Comparison, Condition, Count, CsvDelimiter, CsvHeaders, DataKind,
+    ExecutionType, Fail, InputType, Integration, IntegrationPattern, ItemBatcher, ItemReader, Items, Jitter,
+    ManifestType, Map, Name, Operand, Operator, OutputType, Percentage, ProcessorConfig, ProcessorMode, QueryLanguage,
+    ReaderConfig, Resource, ResourceKind, ResultPath, ResultWriter, Retrier, Seconds, Selection, State, StateKind,
+    StateMachine, Task, TextSource, Transformation, Transition, Wait, WriterConfig,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 pub use intrinsic::{Intrinsic, IntrinsicError};
@@ -39,3 +41,4 @@ pub use path::{Path, PathError, PathErrorReason, Root, SyntaxError};
 pub use reference_path::{InsertError, ReferencePath};
 pub use template::{Env, EvalError, Expression, Template};
 pub use text::json_text;
+pub use variables::{NO_VARIABLES, Scene, Variables};

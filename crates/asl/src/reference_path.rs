@@ -2,7 +2,7 @@ use serde_json::{Map, Value};
 
 use crate::path::Single;
 use crate::text::json_text;
-use crate::{Path, PathError, Root, SyntaxError};
+use crate::{Path, PathError, Root, Scene, SyntaxError};
 
 /// A path that names exactly one node, which can be read, and written unless it starts from the context object.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +36,7 @@ impl ReferencePath {
     }
 
     /// Whether it reads the input or the context object.
-    pub fn root(&self) -> Root {
+    pub fn root(&self) -> &Root {
         self.path.root()
     }
 
@@ -46,27 +46,29 @@ impl ReferencePath {
     }
 
     /// Reads the node.
-    pub fn evaluate<'v>(&self, input: &'v Value, context: &'v Value) -> Result<&'v Value, PathError> {
+    pub fn evaluate<'v>(&self, scene: Scene<'v>) -> Result<&'v Value, PathError> {
         let mut value = match self.path.root() {
-            Root::Input => input,
-            Root::Context => context,
+            Root::Input => Some(scene.input),
+            Root::Context => Some(scene.context),
+            Root::Variable(name) => scene.variables.get(name),
         };
         for step in &self.steps {
-            let found = match (step, value) {
-                (Single::Name(name), Value::Object(members)) => members.get(&**name),
-                (Single::Index(index), Value::Array(items)) => position(items.len(), *index).map(|index| &items[index]),
+            value = match (step, value) {
+                (Single::Name(name), Some(Value::Object(members))) => members.get(&**name),
+                (Single::Index(index), Some(Value::Array(items))) => {
+                    position(items.len(), *index).map(|index| &items[index])
+                }
                 _ => None,
             };
-            let Some(found) = found else {
-                // Only a failing path gets here, and it fails again, with the reason.
-                return match self.path.evaluate(input, context) {
-                    Err(error) => Err(error),
-                    Ok(_) => unreachable!("a reference path is definite"),
-                };
-            };
-            value = found;
         }
-        Ok(value)
+        match value {
+            Some(value) => Ok(value),
+            // Only a failing path gets here, and it fails again, with the reason.
+            None => match self.path.evaluate(scene) {
+                Err(error) => Err(error),
+                Ok(_) => unreachable!("a reference path is definite"),
+            },
+        }
     }
 
     /// Puts `result` at this place of `input` (`ResultPath`), making objects on the way where nothing is.

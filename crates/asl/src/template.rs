@@ -1,17 +1,22 @@
+use base::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::limits::{Budget, EVALUATION_BYTES_MAX, Exceeded};
 use crate::parse;
 use crate::path::PathErrorReason;
-use crate::{Diagnostics, Intrinsic, IntrinsicError, Path, PathError, SyntaxError};
+use crate::{Diagnostics, Intrinsic, IntrinsicError, Path, PathError, Scene, SyntaxError};
 
 /// What an evaluation reads.
 pub struct Env<'a> {
-    /// `$`
-    pub input: &'a Value,
-    /// `$$`
-    pub context: &'a Value,
-    /// For `States.UUID` and `States.MathRandom`.
+    /// In JSONata, `$states.input`, `$states.context` and the variables.
+    pub scene: Scene<'a>,
+    /// `$states.result`
+    pub result: Option<&'a Value>,
+    /// `$states.errorOutput`
+    pub error_output: Option<&'a Value>,
+    /// For `$now()` and `$millis()`.
+    pub now: Timestamp,
+    /// For `States.UUID`, `States.MathRandom`, `$random()`, `$uuid()` and `$shuffle()`.
     pub random: &'a mut dyn FnMut() -> u64,
 }
 
@@ -51,7 +56,7 @@ impl Expression {
             Expression::Path(path) => path,
         };
         let too_large = |_: Exceeded| EvalError::TooLarge { field: field.to_owned() };
-        match path.evaluate_within(env.input, env.context, budget) {
+        match path.evaluate_within(env.scene, budget) {
             Ok(std::borrow::Cow::Borrowed(value)) => budget.copy(value).map_err(too_large),
             Ok(std::borrow::Cow::Owned(value)) => Ok(value),
             Err(PathError { reason: PathErrorReason::TooLarge, .. }) => Err(too_large(Exceeded)),

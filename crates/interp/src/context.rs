@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use asl::{Condition, Count, Expression, Operand, Operator, Path, Percentage, ReferencePath, Root, Seconds};
+use asl::{Condition, Count, Expression, Items, Operand, Operator, Path, Percentage, ReferencePath, Root, Seconds};
 use asl::{Selection, State, StateKind, Template, TextSource, Wait};
 use serde_json::{Map, Value};
 
@@ -116,9 +116,10 @@ fn looks_at_context(state: &State) -> bool {
             StateKind::Wait(Wait::Seconds(s)) => seconds(Some(s)),
             StateKind::Wait(Wait::TimestampPath(path)) => reference(path),
             StateKind::Wait(Wait::Timestamp(_)) => false,
+            StateKind::Wait(Wait::TimestampJsonata(_)) => true,
             StateKind::Fail(fail) => [&fail.error, &fail.cause].into_iter().flatten().any(text),
             StateKind::Map(map) => {
-                path(&map.items_path)
+                matches!(&map.items, Items::Path(p) if path(p))
                     || count(&map.max_concurrency)
                     || map.tolerated_failure_count.as_ref().is_some_and(count)
                     || matches!(&map.tolerated_failure_percentage, Some(Percentage::Path(path)) if reference(path))
@@ -127,11 +128,11 @@ fn looks_at_context(state: &State) -> bool {
 }
 
 fn path(path: &Path) -> bool {
-    path.root() == Root::Context
+    *path.root() == Root::Context
 }
 
 fn reference(path: &ReferencePath) -> bool {
-    path.root() == Root::Context
+    *path.root() == Root::Context
 }
 
 fn select(selection: &Selection) -> bool {
@@ -150,7 +151,7 @@ fn text(source: &TextSource) -> bool {
     match source {
         TextSource::Literal(_) => false,
         TextSource::Expression(Expression::Path(p)) => path(p),
-        TextSource::Expression(Expression::Intrinsic(_)) => true,
+        TextSource::Expression(Expression::Intrinsic(_)) | TextSource::Jsonata(_) => true,
     }
 }
 
@@ -158,6 +159,7 @@ fn condition(test: &Condition) -> bool {
     match test {
         Condition::And(all) | Condition::Or(all) => all.iter().any(condition),
         Condition::Not(one) => condition(one),
+        Condition::Jsonata(_) => true,
         Condition::Test { variable, operator } => {
             path(variable) || matches!(operator, Operator::Compare { operand: Operand::Path(other), .. } if path(other))
         }

@@ -10,7 +10,10 @@ use crate::{TaskId, TimerId};
 pub enum Effect {
     /// Do the work of a Task state, then answer with `TaskSucceeded` or one of the failures.
     RunTask(Box<RunTask>),
-    /// Nobody waits for this task any longer: forget its token, stop its work where that is possible.
+    /// Run the children of a Distributed Map, then answer with `TaskSucceeded` (the output is an array of the
+    /// children's outputs, or what the result writer gives) or `TaskFailed`.
+    RunMapRun(Box<RunMapRun>),
+    /// Nobody waits for this task or Map Run any longer: forget its token, stop its work where that is possible.
     CancelTask { task: TaskId },
     /// Send `TimerFired` at (or after) this time, once.
     StartTimer { timer: TimerId, at: Timestamp },
@@ -47,6 +50,68 @@ pub struct RunTask {
     pub retry_count: u32,
     /// How far the task had come: only `open_effects` after a crash says other than `Scheduled`.
     pub progress: Progress,
+}
+
+/// The work of one attempt of a Map state in DISTRIBUTED mode; everything in it is evaluated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunMapRun {
+    /// The id of the `MapRunStarted` event; the answer names it.
+    pub task: TaskId,
+    pub map_run_arn: Arc<str>,
+    /// The definition's, or one made for this run: a part of the children's ARNs.
+    pub label: Arc<str>,
+    /// Unique in the whole state machine, so it names the processor too.
+    pub state_name: Name,
+    pub execution_type: asl::ExecutionType,
+    pub items: MapRunItems,
+    /// 0: as many as the engine allows.
+    pub max_concurrency: u64,
+    pub tolerated_failure_count: u64,
+    pub tolerated_failure_percentage: f64,
+    /// What `ItemSelector` is evaluated in, if there is one: see [`crate::select_item`].
+    pub selector_scene: Option<SelectorScene>,
+    pub batcher: Option<MapRunBatcher>,
+    pub writer: Option<MapRunWriter>,
+    pub region: Arc<str>,
+    /// 0 for the first attempt.
+    pub retry_count: u32,
+}
+
+/// Where the items of a Map Run come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MapRunItems {
+    /// From the state's input: a JSON array's text.
+    Inline(Arc<str>),
+    /// `ItemReader`: its resource, its parameters as JSON text, its `ReaderConfig` with `MaxItems` computed.
+    Reader { resource: asl::Resource, parameters: Arc<str>, config: Box<asl::ReaderConfig>, max_items: Option<u64> },
+}
+
+/// What an `ItemSelector` reads besides the item, as JSON texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SelectorScene {
+    pub input: Arc<str>,
+    pub context: Arc<str>,
+    /// An object of the variables that the state sees.
+    pub variables: Arc<str>,
+}
+
+/// `ItemBatcher`, evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapRunBatcher {
+    /// JSON text.
+    pub batch_input: Option<Arc<str>>,
+    pub max_items: Option<u64>,
+    pub max_input_bytes: Option<u64>,
+}
+
+/// `ResultWriter`, evaluated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MapRunWriter {
+    /// `None`: into the output.
+    pub resource: Option<asl::Resource>,
+    /// `{"Bucket": .., "Prefix": ..}` as JSON text.
+    pub parameters: Arc<str>,
+    pub config: asl::WriterConfig,
 }
 
 /// How far a task has come.

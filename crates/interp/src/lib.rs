@@ -32,7 +32,10 @@ mod snapshot;
 mod state;
 mod unwind;
 
-pub use effect::{Effect, ExecutionStatus, Outcome, Progress, RunTask};
+pub use effect::{
+    Effect, ExecutionStatus, MapRunBatcher, MapRunItems, MapRunWriter, Outcome, Progress, RunMapRun, RunTask,
+    SelectorScene,
+};
 pub use event::{Details, EventType, HistoryEvent};
 pub use execution::{Env, Execution, Step};
 pub use info::ExecutionInfo;

@@ -178,7 +178,7 @@ impl Argument {
                 Ok(Value::String(text))
             }
             Argument::Call(call) => call.evaluate(env, budget),
-            Argument::Path(path) => match path.evaluate_within(env.input, env.context, budget) {
+            Argument::Path(path) => match path.evaluate_within(env.scene, budget) {
                 Ok(std::borrow::Cow::Borrowed(value)) => Ok(budget.copy(value)?),
                 Ok(std::borrow::Cow::Owned(value)) => Ok(value),
                 Err(error) if error.reason == PathErrorReason::TooLarge => Err(Failure::TooLarge),
@@ -186,7 +186,7 @@ impl Argument {
                 Err(error) => Err(Failure::Missing(format!(
                     "The JsonPath argument for the field '{}' could not be found in the input '{}'",
                     error.path.strip_prefix('$').filter(|path| path.starts_with('$')).unwrap_or(&error.path),
-                    json_text(env.input)
+                    json_text(env.scene.input)
                 ))),
             },
         }

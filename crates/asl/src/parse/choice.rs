@@ -65,7 +65,7 @@ pub(super) fn choice(c: &mut Checker, state: &Fields<'_>) -> Option<Choice> {
         let next = fields.string(c, "Next");
         super::state::refuse_later(c, &fields);
         if let (Some(condition), Some(next)) = (condition(c, &fields, &["Next", "Assign", "Output"]), next) {
-            rules.push(ChoiceRule { comment, condition, next: next.into() });
+            rules.push(ChoiceRule { comment, condition, assign: None, output: None, next: next.into() });
         }
     }
     Some(Choice { rules, default })

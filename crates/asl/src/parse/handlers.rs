@@ -61,7 +61,7 @@ pub(super) fn catchers(c: &mut Checker, state: &Fields<'_>) -> Vec<Catcher> {
         let error_equals = error_equals(c, fields, i == last);
         let result_path = fields.result_path(c);
         if let Some(next) = fields.string(c, "Next") {
-            catchers.push(Catcher { error_equals, result_path, next: next.into() });
+            catchers.push(Catcher { error_equals, result_path, assign: None, output: None, next: next.into() });
         }
     }
     catchers

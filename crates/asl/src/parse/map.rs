@@ -1,7 +1,7 @@
 //! A Map state's own fields.
 
 use crate::Path;
-use crate::ast::{Count, ExecutionType, Map, ProcessorConfig, ProcessorMode};
+use crate::ast::{Count, ExecutionType, Items, Map, ProcessorConfig, ProcessorMode};
 
 use super::fields::Fields;
 use super::{Checker, scope};
@@ -19,9 +19,13 @@ pub(super) fn map(c: &mut Checker, state: &Fields<'_>) -> Option<Map> {
     processor.string(c, "Comment");
     let config = config(c, &processor);
     Some(Map {
-        items_path: items_path.map_or_else(Path::whole_input, |path| path.as_path().clone()),
+        items: Items::Path(items_path.map_or_else(Path::whole_input, |path| path.as_path().clone())),
         processor: scope::branch(c, &processor)?,
         config,
+        label: None,
+        reader: None,
+        batcher: None,
+        writer: None,
         legacy_iterator,
         max_concurrency: max_concurrency.unwrap_or(Count::Literal(0)),
         tolerated_failure_count,

@@ -25,7 +25,7 @@ impl Fields<'_> {
     pub(super) fn reference_path(&self, c: &mut Checker, name: &str, context: bool) -> Option<ReferencePath> {
         let path = self.path(c, name)?;
         let (message, help) = match ReferencePath::parse(path.as_str()) {
-            Ok(path) if context || path.root() == Root::Input => return Some(path),
+            Ok(path) if context || *path.root() == Root::Input => return Some(path),
             Ok(_) => ("Value is not a Reference Path", "this field cannot read the context object ('$$')".to_owned()),
             Err(error) => ("Value is not a Reference Path", error.message),
         };

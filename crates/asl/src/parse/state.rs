@@ -101,6 +101,8 @@ pub(super) fn state(c: &mut Checker, name: &str, node: &Node, location: &str) ->
         parameters: common.parameters,
         result_selector: common.result_selector,
         result_path: common.result_path,
+        assign: None,
+        output: None,
         retry: common.retry,
         catch: common.catch,
         transition,

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::grammar;
 use crate::limits::{Budget, EVALUATION_BYTES_MAX, REGEX_BYTES_MAX};
 use crate::text::json_text;
+use crate::{Name, Scene};
 
 /// Why a text is not a path, template expression or intrinsic function.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,12 +22,14 @@ pub struct SyntaxError {
 }
 
 /// What a path starts from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Root {
     /// `$`
     Input,
     /// `$$`
     Context,
+    /// `$name`
+    Variable(Name),
 }
 
 /// A compiled JSONPath in AWS's dialect: `$.a['b'][0:2]..c[?(@.d > 1)]`, from the input or the context object.
@@ -61,8 +64,8 @@ impl Path {
     }
 
     /// Whether it reads the input or the context object.
-    pub fn root(&self) -> Root {
-        self.root
+    pub fn root(&self) -> &Root {
+        &self.root
     }
 
     /// Whether it is exactly `$`.
@@ -76,25 +79,29 @@ impl Path {
     }
 
     /// Finds the value. A definite path that finds nothing is an error; an indefinite one gives an array.
-    pub fn evaluate<'v>(&self, input: &'v Value, context: &'v Value) -> Result<Cow<'v, Value>, PathError> {
-        self.evaluate_within(input, context, &mut Budget::new())
+    pub fn evaluate<'v>(&self, scene: Scene<'v>) -> Result<Cow<'v, Value>, PathError> {
+        self.evaluate_within(scene, &mut Budget::new())
     }
 
     pub(crate) fn evaluate_within<'v>(
         &self,
-        input: &'v Value,
-        context: &'v Value,
+        scene: Scene<'v>,
         budget: &mut Budget,
     ) -> Result<Cow<'v, Value>, PathError> {
-        let document = match self.root {
-            Root::Input => input,
-            Root::Context => context,
-        };
-        evaluate::evaluate(&self.steps, self.aggregate, self.definite, document, budget).map_err(|reason| PathError {
+        let fail = |reason| PathError {
             path: self.text.to_string(),
             reason,
-            context: (self.root == Root::Context).then(|| json_text(context)),
-        })
+            context: (self.root == Root::Context).then(|| json_text(scene.context)),
+        };
+        let document = match &self.root {
+            Root::Input => scene.input,
+            Root::Context => scene.context,
+            Root::Variable(name) => {
+                let missing = || fail(PathErrorReason::NoVariable { name: name.to_string() });
+                scene.variables.get(name).ok_or_else(missing)?
+            }
+        };
+        evaluate::evaluate(&self.steps, self.aggregate, self.definite, document, budget).map_err(fail)
     }
 
     /// Its steps, if each names one member or element: the form of a reference path.
@@ -150,6 +157,9 @@ pub enum PathErrorReason {
     /// A name was asked of something that is not an object, or an index of something that is not an array.
     #[error("{0}")]
     WrongType(String),
+    /// The variable that the path starts from is not assigned.
+    #[error("Variable '{name}' is not defined")]
+    NoVariable { name: String },
     /// The result is larger than any payload may be.
     #[error("the result exceeds {EVALUATION_BYTES_MAX} bytes, or nests too deeply")]
     TooLarge,

@@ -1,6 +1,6 @@
 //! No text and no value makes the crate panic, overflow the stack or run away.
 
-use asl::{Env, Expression, Path, PathErrorReason, ReferencePath, Template};
+use asl::{Expression, Path, PathErrorReason, ReferencePath, Template};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -15,19 +15,25 @@ fn deep_array() -> &'static Value {
 #[test]
 fn deep_values_are_searched_but_not_copied() {
     let deep = deep_array();
-    let names_found = Path::parse("$..x").expect("a path").evaluate(deep, &Value::Null).expect("a result");
+    let names_found =
+        Path::parse("$..x").expect("a path").evaluate(asl::Scene::new(deep, &Value::Null)).expect("a result");
     assert_eq!(*names_found, json!([1]));
-    let error = Path::parse("$..*").expect("a path").evaluate(deep, &Value::Null).expect_err("too deep");
+    let error =
+        Path::parse("$..*").expect("a path").evaluate(asl::Scene::new(deep, &Value::Null)).expect_err("too deep");
     assert_eq!(error.reason, PathErrorReason::TooLarge);
-    let filtered = Path::parse("$..[?(@.x == 1)].x").expect("a path").evaluate(deep, &Value::Null).expect("a result");
+    let filtered = Path::parse("$..[?(@.x == 1)].x")
+        .expect("a path")
+        .evaluate(asl::Scene::new(deep, &Value::Null))
+        .expect("a result");
     assert_eq!(*filtered, json!([1]));
     for call in ["States.JsonToString($)", "States.ArrayUnique($)", "States.Format('{}', $)", "States.Array($, $)"] {
         let mut random = || 0;
-        let mut env = Env { input: deep, context: &Value::Null, random: &mut random };
+        let mut env = crate::env(deep, &Value::Null, &mut random);
         let error = Expression::parse(call).expect("a call").evaluate("x.$", &mut env).expect_err("too deep");
         assert_eq!(error.error_name(), "States.DataLimitExceeded");
     }
-    let missing = Path::parse("$.x").expect("a path").evaluate(deep, &Value::Null).expect_err("not an object");
+    let missing =
+        Path::parse("$.x").expect("a path").evaluate(asl::Scene::new(deep, &Value::Null)).expect_err("not an object");
     assert!(missing.not_found("x.$", deep).len() > 2 * DEPTH);
 }
 
@@ -77,18 +83,20 @@ fn work_that_multiplies_is_cut_off() {
     let wide: Value = (0..1000).map(|i| json!({"i": i, "l": [1, 2, 3]})).collect();
     let input = json!({ "a": wide, "b": wide });
     let expensive = Path::parse("$.a[?(@.i anyof $.a[*].i)]").expect("a path");
-    assert_eq!(expensive.evaluate(&input, &Value::Null).map(|v| v.as_array().map(Vec::len)), Ok(Some(0)));
+    assert_eq!(
+        expensive.evaluate(asl::Scene::new(&input, &Value::Null)).map(|v| v.as_array().map(Vec::len)),
+        Ok(Some(0))
+    );
     let multiplying = Path::parse("$.a[?(@.i in $.b[?(@.i in $.a[*].i)].i)]").expect("a path");
-    let error = multiplying.evaluate(&input, &Value::Null).expect_err("too much work");
+    let error = multiplying.evaluate(asl::Scene::new(&input, &Value::Null)).expect_err("too much work");
     assert_eq!(error.reason, PathErrorReason::TooLarge);
     let text = "x".repeat(200_000);
     let members: serde_json::Map<String, Value> = (0..500).map(|i| (format!("k{i}.$"), json!("$.t"))).collect();
     let template = Template::parse(&Value::Object(members).to_string()).expect("a template");
     let input = json!({ "t": text });
     let mut random = || 0;
-    let error = template
-        .evaluate(&mut Env { input: &input, context: &Value::Null, random: &mut random })
-        .expect_err("more than any payload");
+    let error =
+        template.evaluate(&mut crate::env(&input, &Value::Null, &mut random)).expect_err("more than any payload");
     assert_eq!(error.error_name(), "States.DataLimitExceeded");
 }
 
@@ -248,7 +256,7 @@ proptest! {
         if let Ok(expression) = Expression::parse(&text) {
             prop_assert_eq!(expression.as_str(), &text);
             let mut random = || 7;
-            let _ = expression.evaluate("x.$", &mut Env { input: &input, context: &Value::Null, random: &mut random });
+            let _ = expression.evaluate("x.$", &mut crate::env(&input, &Value::Null, &mut random));
         }
     }
 
@@ -257,7 +265,7 @@ proptest! {
     fn what_is_inserted_is_found(names in prop::collection::vec("[a-c]", 1..4), input in definition_like()) {
         let path = ReferencePath::parse(&format!("$.{}", names.join("."))).expect("a reference path");
         if let Ok(output) = path.insert(input, json!({"found": true})) {
-            prop_assert_eq!(path.evaluate(&output, &Value::Null), Ok(&json!({"found": true})));
+            prop_assert_eq!(path.evaluate(asl::Scene::new(&output, &Value::Null)), Ok(&json!({"found": true})));
         }
     }
 }
@@ -269,7 +277,7 @@ fn long_strings_meet_aws_limits() {
         for (text, fits) in [("A".repeat(10_000), true), ("A".repeat(10_001), false), ("😀".repeat(10_000), true)] {
             let input = Value::from(text);
             let mut random = || 0;
-            let mut env = Env { input: &input, context: &Value::Null, random: &mut random };
+            let mut env = crate::env(&input, &Value::Null, &mut random);
             let result = Expression::parse(function).expect("a call").evaluate("x.$", &mut env);
             let refused = result.as_ref().err().is_some_and(|error| error.to_string().contains("10000 characters"));
             assert_eq!(refused, !fits, "{function}: {result:?}");

@@ -47,7 +47,7 @@ fn paths() {
         let input = case.get("input").unwrap_or(&file["input"]);
         match Path::parse(case["path"].as_str().expect("path")) {
             Err(error) => json!({ "syntax_error": format!("{}: {error}", error.offset) }),
-            Ok(path) => match path.evaluate(input, &context) {
+            Ok(path) => match path.evaluate(asl::Scene::new(input, &context)) {
                 Ok(value) => json!({ "value": value, "definite": path.is_definite() }),
                 Err(error) => json!({ "error": error.to_string() }),
             },
@@ -64,7 +64,7 @@ fn insert() {
             Err(error) => json!({ "syntax_error": error.to_string() }),
             Ok(path) => match path.insert(input.clone(), case["result"].clone()) {
                 Ok(value) => {
-                    assert_eq!(path.evaluate(&value, &Value::Null), Ok(&case["result"]));
+                    assert_eq!(path.evaluate(asl::Scene::new(&value, &Value::Null)), Ok(&case["result"]));
                     json!({ "value": value })
                 }
                 Err(error) => json!({ "error": error.to_string() }),
@@ -109,7 +109,13 @@ fn with_env(input: &Value, context: &Value, run: impl FnOnce(&mut Env<'_>) -> Va
         count += 1;
         count << 60 | count
     };
-    run(&mut Env { input, context, random: &mut random })
+    run(&mut env(input, context, &mut random))
+}
+
+/// What an evaluation reads, at the beginning of time and without variables.
+fn env<'a>(input: &'a Value, context: &'a Value, random: &'a mut dyn FnMut() -> u64) -> Env<'a> {
+    let scene = asl::Scene::new(input, context);
+    Env { scene, result: None, error_output: None, now: base::Timestamp::from_millis(0), random }
 }
 
 /// Runs every case of every file of a folder; what `run` gives replaces or must equal the case's results.

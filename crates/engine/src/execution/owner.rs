@@ -275,6 +275,7 @@ impl Owner {
         let live = self.live.get_mut(&number).expect("effects come of live executions");
         match effect {
             Effect::RunTask(task) => self.run_task(number, *task, again, turn),
+            Effect::RunMapRun(_) => unreachable!("the parser refuses Map states in DISTRIBUTED mode"),
             Effect::CancelTask { task } => {
                 if live.outbox.remove(&task) {
                     turn.delete(keys::task_effect(turn.cell(), number, task.0));

@@ -56,6 +56,7 @@ impl<'a> Scene<'a> {
                 Ok(false)
             }
             Condition::Not(condition) => Ok(!self.holds(condition)?),
+            Condition::Jsonata(_) => Err(Failure::runtime("The query language JSONata is not supported.")),
             Condition::Test { variable, operator: Operator::IsPresent(expected) } => {
                 Ok(self.is_present(variable) == *expected)
             }
@@ -86,14 +87,14 @@ impl<'a> Scene<'a> {
     }
 
     fn is_present(&self, path: &Path) -> bool {
-        match path.evaluate(self.input, self.context) {
+        match path.evaluate(asl::Scene::new(self.input, self.context)) {
             Ok(found) => path.is_definite() || found.as_array().is_none_or(|all| !all.is_empty()),
             Err(_) => false,
         }
     }
 
     fn find(&self, path: &Path) -> Result<Cow<'a, Value>, Failure> {
-        path.evaluate(self.input, self.context).map_err(|_| {
+        path.evaluate(asl::Scene::new(self.input, self.context)).map_err(|_| {
             Failure::runtime(format_args!(
                 "Invalid path '{}': The choice state's condition path references an invalid value.",
                 path.as_str()

@@ -67,7 +67,9 @@ pub(crate) fn select_from(context: &ContextObject, selection: &Selection, from: 
     match selection {
         Selection::Discard => Ok(Payload::empty_object()),
         Selection::Path(path) if path.is_whole_input() => Ok(from.clone()),
-        Selection::Path(path) => Payload::new(path.evaluate(from.value(), context.value())?.into_owned()),
+        Selection::Path(path) => {
+            Payload::new(path.evaluate(asl::Scene::new(from.value(), context.value()))?.into_owned())
+        }
     }
 }
 
@@ -78,13 +80,24 @@ pub(crate) fn evaluate(
     template: &Template,
     input: &Payload,
 ) -> Result<Payload, Failure> {
-    let mut env = asl::Env { input: input.value(), context: run.context.value(), random: run.env.random };
+    let mut env = env(input, run.context.value(), run.env);
     let value = template.evaluate(&mut env).map_err(|e| Failure::evaluation(&e, input.value(), &state.name))?;
     let payload = Payload::new(value)?;
     if payload.text().len() > run.env.limits.payload_bytes_max {
         return Err(Failure::state_data_too_large(&state.name));
     }
     Ok(payload)
+}
+
+/// What a template or expression is evaluated with.
+pub(crate) fn env<'a>(input: &'a Payload, context: &'a Value, env: &'a mut crate::Env<'_>) -> asl::Env<'a> {
+    asl::Env {
+        scene: asl::Scene::new(input.value(), context),
+        result: None,
+        error_output: None,
+        now: env.now,
+        random: env.random,
+    }
 }
 
 /// The value that a `...Path` field refers to.
@@ -94,7 +107,7 @@ pub(crate) fn refer<'v>(
     field: &str,
     input: &'v Payload,
 ) -> Result<&'v Value, Failure> {
-    path.evaluate(input.value(), run.context.value()).map_err(|_| {
+    path.evaluate(asl::Scene::new(input.value(), run.context.value())).map_err(|_| {
         Failure::runtime(format_args!("The {field} parameter does not reference an input value: {}", path.as_str()))
     })
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use asl::{Fail, State, TextSource};
 use serde_json::Value;
 
-use super::Flow;
+use super::{Flow, data};
 use crate::failure::Failure;
 use crate::frame::FrameId;
 use crate::run::Run;
@@ -26,9 +26,10 @@ fn text(
         None => return Ok(None),
         Some(TextSource::Literal(text)) => return Ok(Some(text.as_str().into())),
         Some(TextSource::Expression(expression)) => expression,
+        Some(TextSource::Jsonata(_)) => return Err(Failure::runtime("The query language JSONata is not supported.")),
     };
     let input = run.position.frame(id).input.clone();
-    let mut env = asl::Env { input: input.value(), context: run.context.value(), random: run.env.random };
+    let mut env = data::env(&input, run.context.value(), run.env);
     let value = expression
         .evaluate(field, &mut env)
         .map_err(|e| Failure { catchable: false, ..Failure::evaluation(&e, input.value(), &state.name) })?;

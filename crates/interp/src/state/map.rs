@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use asl::{Count, Map, Percentage, ProcessorMode, State};
+use asl::{Count, Items, Map, Percentage, ProcessorMode, State};
 use serde_json::Value;
 
 use super::{Flow, data};
@@ -94,10 +94,13 @@ fn start_next(run: &mut Run<'_, '_>, id: FrameId, state: &State, previous_event_
 
 /// The items to iterate over: what `ItemsPath` finds in the state's effective input.
 pub(crate) fn items(map: &Map, input: &Payload, context: &ContextObject) -> Result<Arc<Vec<Value>>, Failure> {
-    let found = map.items_path.evaluate(input.value(), context.value())?;
+    let Items::Path(path) = &map.items else {
+        return Err(Failure::runtime("The query language JSONata is not supported."));
+    };
+    let found = path.evaluate(asl::Scene::new(input.value(), context.value()))?;
     match found.into_owned() {
         Value::Array(items) => Ok(Arc::new(items)),
-        _ => Err(Failure::runtime(format_args!("Reference path \"{}\" must point to array.", map.items_path.as_str()))),
+        _ => Err(Failure::runtime(format_args!("Reference path \"{}\" must point to array.", path.as_str()))),
     }
 }
 
@@ -114,8 +117,9 @@ fn count(run: &Run<'_, '_>, count: &Count, field: &str, input: &Payload) -> Resu
     let path = match count {
         Count::Literal(n) => return Ok(*n),
         Count::Path(path) => path,
+        Count::Jsonata(_) => return Err(Failure::runtime("The query language JSONata is not supported.")),
     };
-    let value = path.evaluate(input.value(), run.context.value())?;
+    let value = path.evaluate(asl::Scene::new(input.value(), run.context.value()))?;
     match (value.as_u64(), value.as_i64()) {
         (Some(n), _) => Ok(n),
         (None, Some(_)) => Err(Failure::runtime(format_args!("{field} cannot be negative."))),
@@ -135,8 +139,9 @@ fn check_tolerance(run: &Run<'_, '_>, map: &Map, input: &Payload) -> Result<(), 
     let percentage = match &map.tolerated_failure_percentage {
         None => return Ok(()),
         Some(Percentage::Literal(percentage)) => *percentage,
+        Some(Percentage::Jsonata(_)) => return Err(Failure::runtime("The query language JSONata is not supported.")),
         Some(Percentage::Path(path)) => {
-            let value = path.evaluate(input.value(), run.context.value())?;
+            let value = path.evaluate(asl::Scene::new(input.value(), run.context.value()))?;
             value.as_f64().ok_or_else(|| {
                 Failure::runtime(format_args!(
                     "The ToleratedFailurePercentagePath field refers to value \"{}\" which is not a valid float: {}",

@@ -330,6 +330,7 @@ fn seconds(
     match source {
         None => Ok(None),
         Some(Seconds::Literal(seconds)) => Ok(Some(*seconds)),
+        Some(Seconds::Jsonata(_)) => Err(Failure::runtime("The query language JSONata is not supported.")),
         Some(Seconds::Path(path)) => match data::refer_to_seconds(run, path, path_field, input)? {
             0 => Err(Failure::runtime(format_args!(
                 "The {path_field} parameter references a value that is not positive: {} == 0",

@@ -37,6 +37,9 @@ fn time(run: &Run<'_, '_>, id: FrameId, state: &State, wait: &Wait) -> Result<Ti
         Wait::Seconds(Seconds::Path(path)) => {
             Ok(now + Duration::from_secs(data::refer_to_seconds(run, path, "SecondsPath", &input)?))
         }
+        Wait::Seconds(Seconds::Jsonata(_)) | Wait::TimestampJsonata(_) => {
+            Err(Failure::runtime("The query language JSONata is not supported."))
+        }
         Wait::Timestamp(text) => Timestamp::parse_rfc3339(text)
             .map_err(|e| Failure::runtime(format_args!("The Timestamp parameter is not valid: {e}"))),
         Wait::TimestampPath(path) => {

@@ -144,6 +144,7 @@ proptest! {
             for effect in step.effects {
                 match effect {
                     Effect::RunTask(work) => tasks.push(work.task),
+                    Effect::RunMapRun(work) => tasks.push(work.task),
                     Effect::StartTimer { timer, at } => timers.push((timer, at)),
                     Effect::Ended(outcome) => prop_assert_eq!(outcome.status, execution.status()),
                     Effect::CancelTask { .. } | Effect::CancelTimer { .. } | Effect::Continue => {}

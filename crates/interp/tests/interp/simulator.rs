@@ -194,6 +194,7 @@ impl<'s> World<'s> {
                 self.run_task(*work);
                 words
             }
+            Effect::RunMapRun(work) => format!("run map run {}", work.task),
             Effect::CancelTask { task } => {
                 self.tasks.remove(&task);
                 format!("cancel task {task}")
