@@ -82,6 +82,7 @@ pub(crate) struct Started {
 /// What leaves a cell of executions once it is durable.
 pub(crate) enum Work {
     Run(Box<Job>),
+    MapRun { id: ExecutionId, task: TaskId },
     Cancel { id: ExecutionId, task: TaskId },
     Log { scope: Scope, lines: LogLines },
 }

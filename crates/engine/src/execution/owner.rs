@@ -275,7 +275,10 @@ impl Owner {
         let live = self.live.get_mut(&number).expect("effects come of live executions");
         match effect {
             Effect::RunTask(task) => self.run_task(number, *task, again, turn),
-            Effect::RunMapRun(_) => unreachable!("the parser refuses Map states in DISTRIBUTED mode"),
+            Effect::RunMapRun(run) => {
+                let (outside, task) = (self.outside.clone(), run.task);
+                turn.effect(move || outside(Work::MapRun { id, task }));
+            }
             Effect::CancelTask { task } => {
                 if live.outbox.remove(&task) {
                     turn.delete(keys::task_effect(turn.cell(), number, task.0));

@@ -98,6 +98,14 @@ impl Dispatcher {
                 let dispatcher = self.clone();
                 tokio::spawn(async move { dispatcher.run(*job, under_way).await });
             }
+            Work::MapRun { id, task } => {
+                let dispatcher = self.clone();
+                tokio::spawn(async move {
+                    let cause = "Map states in DISTRIBUTED mode are not supported yet".into();
+                    let error = Some("States.Runtime".into());
+                    dispatcher.tell(id, Told::TaskFailed { task, error, cause: Some(cause) }).await;
+                });
+            }
             Work::Cancel { id, task } => {
                 self.activities.forget(id, task);
                 if let Some((_, cancel)) = self.jobs().remove(&(id, task)) {
