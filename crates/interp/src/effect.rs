@@ -68,7 +68,7 @@ pub struct RunMapRun {
     pub max_concurrency: u64,
     pub tolerated_failure_count: u64,
     pub tolerated_failure_percentage: f64,
-    /// What `ItemSelector` is evaluated in, if there is one: see [`crate::select_item`].
+    /// What `ItemSelector` is evaluated in, if there is one: see [`crate::ItemSelector`].
     pub selector_scene: Option<SelectorScene>,
     pub batcher: Option<MapRunBatcher>,
     pub writer: Option<MapRunWriter>,
@@ -86,9 +86,11 @@ pub enum MapRunItems {
     Reader { resource: asl::Resource, parameters: Arc<str>, config: Box<asl::ReaderConfig>, max_items: Option<u64> },
 }
 
-/// What an `ItemSelector` reads besides the item, as JSON texts.
+/// What an [`crate::ItemSelector`] reads besides the item, as JSON texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelectorScene {
+    /// The id of the `MapStateEntered` event, which causes of failures name.
+    pub entered_event_id: u64,
     pub input: Arc<str>,
     pub context: Arc<str>,
     /// An object of the variables that the state sees.

@@ -64,6 +64,15 @@ impl Failure {
         }
     }
 
+    /// The cause with the name of the state that raised it.
+    pub fn naming(&self, state: &str, entered_event_id: u64) -> Option<Arc<str>> {
+        let cause = self.cause.as_deref().unwrap_or_default();
+        let text = format!(
+            "An error occurred while executing the state '{state}' (entered at the event id #{entered_event_id}). {cause}"
+        );
+        Some(text.into())
+    }
+
     /// Whether one of a retrier's or catcher's `ErrorEquals` means this failure.
     pub fn is_one_of(&self, error_equals: &[String]) -> bool {
         let error = self.error.as_deref().unwrap_or_default();

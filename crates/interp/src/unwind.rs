@@ -20,7 +20,7 @@ impl<'a> Run<'a, '_> {
         loop {
             let state = self.state(id);
             if failure.names_state {
-                failure.cause = Some(self.name_state(id, state, failure.cause.as_deref()));
+                failure.cause = failure.naming(&state.name, self.position.frame(id).entered_event_id);
                 failure.names_state = false;
             }
             if !failure.catchable {
@@ -113,15 +113,5 @@ impl<'a> Run<'a, '_> {
         let Failure { error, cause, .. } = failure;
         self.record(id, EventType::ExecutionFailed, Details::Failure { error: error.clone(), cause: cause.clone() });
         self.end(Outcome { status: ExecutionStatus::Failed, output: None, error, cause });
-    }
-
-    fn name_state(&self, id: FrameId, state: &State, cause: Option<&str>) -> Arc<str> {
-        format!(
-            "An error occurred while executing the state '{}' (entered at the event id #{}). {}",
-            state.name,
-            self.position.frame(id).entered_event_id,
-            cause.unwrap_or_default()
-        )
-        .into()
     }
 }
