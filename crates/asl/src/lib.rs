@@ -34,7 +34,7 @@ pub use ast::{
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 pub use intrinsic::{Intrinsic, IntrinsicError};
-pub use jsonata::{Jsonata, JsonataEnv, JsonataError, JsonataLimits, VariableUse};
+pub use jsonata::{Jsonata, JsonataEnv, JsonataError, JsonataLimits, States, VariableUse};
 pub use limits::{DEFINITION_BYTES_MAX, EVALUATION_BYTES_MAX};
 pub use parse::{parse, validate};
 pub use path::{Path, PathError, PathErrorReason, Root, SyntaxError};

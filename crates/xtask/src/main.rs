@@ -1,5 +1,6 @@
-//! Chores of the workspace: `cargo xtask test`, `cargo xtask lint`, `cargo xtask bench`.
+//! Chores of the workspace: `cargo xtask test`, `cargo xtask lint`, `cargo xtask bench`, `cargo xtask fuzz`.
 
+mod fuzz;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ usage: cargo xtask COMMAND
   test   every test of the workspace and of the pipelines' logic
   lint   formatting, clippy with warnings as errors, tidy (layers, sizes, links)
   tidy   the last of these alone
-  bench  the benchmarks, in release; further words go to them";
+  bench  the benchmarks, in release; further words go to them
+  fuzz   the fuzz targets, 60 s each; names of targets and --seconds N choose";
 
 fn main() {
     if let Err(error) = run() {
@@ -31,6 +33,7 @@ fn run() -> Result<()> {
         "lint" => lint(),
         "tidy" => tidy::check(&root()),
         "bench" => bench(&rest),
+        "fuzz" => fuzz::run(&root(), &rest),
         _ => {
             eprintln!("{USAGE}");
             std::process::exit(2)

@@ -49,8 +49,11 @@ impl Program {
         };
         let mut context = Context::new();
         for variable in variables {
-            let value = if &*variable.name == "states" { env.states } else { (env.variables)(&variable.name) };
-            if let Some(value) = value {
+            if &*variable.name == "states" {
+                if let Some(states) = env.states {
+                    context.bind("states".to_owned(), JValue::from(states.to_value()));
+                }
+            } else if let Some(value) = env.variables.get(&variable.name) {
                 context.bind(variable.name.to_string(), JValue::from(value.clone()));
             }
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use base::Timestamp;
 use serde_json::Value;
 
+use crate::Variables;
 use crate::path::SyntaxError;
 
 /// A compiled JSONata expression: the text between `{%` and `%}`.
@@ -78,12 +79,34 @@ impl fmt::Display for Jsonata {
     }
 }
 
+/// `$states`, by reference: nothing is copied to call an expression.
+#[derive(Debug, Clone, Copy)]
+pub struct States<'a> {
+    pub input: &'a Value,
+    pub context: &'a Value,
+    /// Where a state has one.
+    pub result: Option<&'a Value>,
+    /// `errorOutput`, in a catcher.
+    pub error_output: Option<&'a Value>,
+}
+
+impl States<'_> {
+    fn to_value(self) -> Value {
+        let mut members = serde_json::Map::new();
+        members.insert("input".into(), self.input.clone());
+        members.insert("context".into(), self.context.clone());
+        let optional = [("result", self.result), ("errorOutput", self.error_output)];
+        members.extend(optional.into_iter().filter_map(|(name, value)| Some((name.into(), value?.clone()))));
+        Value::Object(members)
+    }
+}
+
 /// What an expression can see and spend.
 pub struct JsonataEnv<'a> {
     /// Bound as `$states`.
-    pub states: Option<&'a Value>,
-    /// Workflow variables by name, asked only for those in [`Jsonata::variables`].
-    pub variables: &'a dyn Fn(&str) -> Option<&'a Value>,
+    pub states: Option<States<'a>>,
+    /// The workflow variables.
+    pub variables: &'a Variables,
     /// What `$now()` and `$millis()` answer.
     pub now: Timestamp,
     /// For `$random()`, `$uuid()` and `$shuffle()`.

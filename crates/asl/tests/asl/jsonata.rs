@@ -1,15 +1,15 @@
 use std::sync::Arc;
 
-use asl::{Jsonata, JsonataEnv, JsonataLimits};
+use asl::{Jsonata, JsonataEnv, JsonataLimits, States, Variables};
 use base::Timestamp;
 use serde_json::{Value, json};
 
-fn evaluate(text: &str, states: &Value) -> Result<Option<Value>, String> {
+fn evaluate(text: &str, input: &Value) -> Result<Option<Value>, String> {
     let expression = Jsonata::parse(text).map_err(|e| e.to_string())?;
-    let answer = json!(42);
-    let variables = |name: &str| (name == "answer").then_some(&answer);
+    let mut variables = Variables::default();
+    variables.assign("answer".into(), Arc::new(json!(42)));
     let mut env = JsonataEnv {
-        states: Some(states),
+        states: Some(States { input, context: &Value::Null, result: None, error_output: None }),
         variables: &variables,
         now: Timestamp::from_millis(0),
         random: &mut || 7,
@@ -20,11 +20,11 @@ fn evaluate(text: &str, states: &Value) -> Result<Option<Value>, String> {
 
 #[test]
 fn reads_states_and_variables() {
-    let states = json!({ "input": { "a": [{ "b": 1 }, { "b": 2.5 }] } });
-    assert_eq!(evaluate("$states.input.a.b", &states), Ok(Some(json!([1, 2.5]))));
-    assert_eq!(evaluate("$sum($states.input.a.b) + $answer", &states), Ok(Some(json!(45.5))));
-    assert_eq!(evaluate("$states.input.x", &states), Ok(None));
-    assert_eq!(evaluate("$now()", &states), Ok(Some(json!("1970-01-01T00:00:00.000Z"))));
+    let input = json!({ "a": [{ "b": 1 }, { "b": 2.5 }] });
+    assert_eq!(evaluate("$states.input.a.b", &input), Ok(Some(json!([1, 2.5]))));
+    assert_eq!(evaluate("$sum($states.input.a.b) + $answer", &input), Ok(Some(json!(45.5))));
+    assert_eq!(evaluate("$states.input.x", &input), Ok(None));
+    assert_eq!(evaluate("$now()", &input), Ok(Some(json!("1970-01-01T00:00:00.000Z"))));
 }
 
 #[test]
