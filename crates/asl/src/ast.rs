@@ -190,18 +190,6 @@ pub struct Integration {
     pub pattern: IntegrationPattern,
 }
 
-impl Integration {
-    /// `resourceType` of history events: `sqs`, `aws-sdk:dynamodb`.
-    pub fn resource_type(&self) -> String {
-        if self.aws_sdk { format!("aws-sdk:{}", self.service) } else { self.service.clone() }
-    }
-
-    /// `resource` of history events: `sendMessage.waitForTaskToken`.
-    pub fn resource_name(&self) -> String {
-        format!("{}{}", self.action, self.pattern.suffix())
-    }
-}
-
 /// How a Task state waits for a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IntegrationPattern {

@@ -14,6 +14,7 @@
 mod ast;
 mod diagnostic;
 mod grammar;
+mod integration;
 mod intrinsic;
 mod json;
 mod jsonata;
@@ -33,6 +34,7 @@ pub use ast::{
     StateMachine, Task, TextSource, Transformation, Transition, Wait, WriterConfig,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Span};
+pub use integration::ParameterTemplate;
 pub use intrinsic::{Intrinsic, IntrinsicError};
 pub use jsonata::{Jsonata, JsonataEnv, JsonataError, JsonataLimits, States, VariableUse};
 pub use limits::{DEFINITION_BYTES_MAX, EVALUATION_BYTES_MAX};

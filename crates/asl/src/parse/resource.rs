@@ -1,5 +1,6 @@
 //! What a Task state's `Resource` names.
 
+use crate::ParameterTemplate;
 use crate::ast::{Integration, IntegrationPattern, Resource, ResourceKind};
 use crate::json::Node;
 
@@ -9,40 +10,132 @@ use super::suggest::did_you_mean;
 
 use IntegrationPattern::{RequestResponse, Sync, Sync2, WaitForTaskToken};
 
-/// The optimised integrations: service, its actions (none: too many to list, any is taken), its patterns.
-const OPTIMISED: &[(&str, &[&str], &[IntegrationPattern])] = &[
-    ("apigateway", &["invoke"], &[RequestResponse, WaitForTaskToken]),
-    ("athena", &[], &[RequestResponse, Sync]),
-    ("batch", &["submitJob"], &[RequestResponse, Sync]),
-    ("bedrock", &[], &[RequestResponse, Sync, WaitForTaskToken]),
-    ("bedrock-agentcore", &[], &[RequestResponse]),
-    ("codebuild", &[], &[RequestResponse, Sync]),
-    ("databrew", &["startJobRun"], &[RequestResponse, Sync]),
-    ("dynamodb", &["deleteItem", "getItem", "putItem", "updateItem"], &[RequestResponse]),
-    ("ecs", &["runTask"], &[RequestResponse, Sync, WaitForTaskToken]),
-    ("eks", &[], &[RequestResponse, Sync, WaitForTaskToken]),
-    ("elasticmapreduce", &[], &[RequestResponse, Sync]),
-    ("emr-containers", &[], &[RequestResponse, Sync]),
-    ("emr-serverless", &[], &[RequestResponse, Sync]),
-    ("events", &["putEvents"], &[RequestResponse, WaitForTaskToken]),
-    ("glue", &["startJobRun"], &[RequestResponse, Sync]),
-    ("http", &["invoke"], &[RequestResponse]),
-    ("lambda", &["invoke"], &[RequestResponse, WaitForTaskToken]),
-    ("mediaconvert", &["createJob"], &[RequestResponse, Sync]),
-    ("sagemaker", &[], &[RequestResponse, Sync]),
-    ("sns", &["publish"], &[RequestResponse, WaitForTaskToken]),
-    ("sqs", &["sendMessage"], &[RequestResponse, WaitForTaskToken]),
-    ("states", &["startExecution"], &[RequestResponse, Sync, Sync2, WaitForTaskToken]),
+/// Patterns of one action.
+type Patterns = &'static [IntegrationPattern];
+
+const CALL: Patterns = &[RequestResponse];
+const JOB: Patterns = &[RequestResponse, Sync];
+const CALLBACK: Patterns = &[RequestResponse, WaitForTaskToken];
+const JOB_OR_CALLBACK: Patterns = &[RequestResponse, Sync, WaitForTaskToken];
+const EXECUTION: Patterns = &[RequestResponse, Sync, Sync2, WaitForTaskToken];
+
+/// The optimised integrations: service, its actions (none: any is taken) with their patterns.
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/integrate-optimized.html>
+const OPTIMISED: &[(&str, &[(&str, Patterns)])] = &[
+    ("apigateway", &[("invoke", CALLBACK)]),
+    (
+        "athena",
+        &[
+            ("getQueryExecution", CALL),
+            ("getQueryResults", CALL),
+            ("startQueryExecution", JOB),
+            ("stopQueryExecution", CALL),
+        ],
+    ),
+    ("batch", &[("submitJob", JOB_OR_CALLBACK)]),
+    ("bedrock", &[("createModelCustomizationJob", JOB), ("invokeModel", JOB_OR_CALLBACK)]),
+    ("bedrock-agentcore", &[]),
+    (
+        "codebuild",
+        &[
+            ("batchDeleteBuilds", CALL),
+            ("batchGetReports", CALL),
+            ("deleteBuildBatch", CALL),
+            ("retryBuildBatch", JOB),
+            ("startBuild", JOB),
+            ("startBuildBatch", JOB),
+            ("stopBuild", CALL),
+            ("stopBuildBatch", CALL),
+        ],
+    ),
+    ("databrew", &[("startJobRun", JOB)]),
+    ("dynamodb", &[("deleteItem", CALL), ("getItem", CALL), ("putItem", CALL), ("updateItem", CALL)]),
+    ("ecs", &[("runTask", JOB_OR_CALLBACK)]),
+    (
+        "eks",
+        &[
+            ("call", CALL),
+            ("createCluster", JOB),
+            ("createFargateProfile", JOB),
+            ("createNodegroup", JOB),
+            ("deleteCluster", JOB),
+            ("deleteFargateProfile", JOB),
+            ("deleteNodegroup", JOB),
+            ("runJob", JOB_OR_CALLBACK),
+        ],
+    ),
+    (
+        "elasticmapreduce",
+        &[
+            ("addStep", JOB),
+            ("cancelStep", CALL),
+            ("createCluster", JOB),
+            ("modifyInstanceFleetByName", CALL),
+            ("modifyInstanceGroupByName", CALL),
+            ("setClusterTerminationProtection", CALL),
+            ("terminateCluster", JOB),
+        ],
+    ),
+    ("emr-containers", &[("createVirtualCluster", CALL), ("deleteVirtualCluster", JOB), ("startJobRun", JOB)]),
+    (
+        "emr-serverless",
+        &[
+            ("cancelJobRun", JOB),
+            ("createApplication", JOB),
+            ("deleteApplication", JOB),
+            ("startApplication", JOB),
+            ("startJobRun", JOB),
+            ("stopApplication", JOB),
+        ],
+    ),
+    ("events", &[("putEvents", CALLBACK)]),
+    ("glue", &[("startJobRun", JOB)]),
+    ("http", &[("invoke", CALL)]),
+    ("lambda", &[("invoke", CALLBACK)]),
+    ("mediaconvert", &[("createJob", JOB)]),
+    (
+        "sagemaker",
+        &[
+            ("createEndpoint", CALL),
+            ("createEndpointConfig", CALL),
+            ("createHyperParameterTuningJob", JOB),
+            ("createLabelingJob", JOB),
+            ("createModel", CALL),
+            ("createProcessingJob", JOB),
+            ("createTrainingJob", JOB),
+            ("createTransformJob", JOB),
+            ("updateEndpoint", CALL),
+        ],
+    ),
+    ("sns", &[("publish", CALLBACK)]),
+    ("sqs", &[("sendMessage", CALLBACK)]),
+    ("states", &[("startExecution", EXECUTION)]),
 ];
 
 pub(super) fn resource(c: &mut Checker, fields: &Fields<'_>) -> Option<Resource> {
     let arn = fields.string(c, "Resource")?;
     let node = fields.get("Resource")?;
     match classify(arn) {
-        Ok(kind) => Some(Resource { arn: arn.to_owned(), kind }),
+        Ok(kind) => {
+            if let ResourceKind::Integration(integration) = &kind {
+                parameters(c, fields, integration);
+            }
+            Some(Resource { arn: arn.to_owned(), kind })
+        }
         Err(fault) => {
             report(c, fields, node, arn, fault);
             None
+        }
+    }
+}
+
+/// Checks what the definition says of the call's parameters. Without them the state's input is the parameters.
+fn parameters(c: &mut Checker, fields: &Fields<'_>, integration: &Integration) {
+    let templates = [("Parameters", ParameterTemplate::JsonPath), ("Arguments", ParameterTemplate::Jsonata)];
+    for (field, template) in templates {
+        let Some(node) = fields.get(field) else { continue };
+        for message in integration.check(&node.to_value(), template) {
+            c.error(message, &fields.at(field), &node.range);
         }
     }
 }
@@ -56,7 +149,10 @@ enum Fault {
 fn report(c: &mut Checker, fields: &Fields<'_>, node: &Node, arn: &str, fault: Fault) {
     let (message, help) = match fault {
         Fault::NotAnArn => ("Value is not a valid resource ARN".to_owned(), None),
-        Fault::Unknown(help) => (format!("The resource provided {arn} is not recognized"), help),
+        Fault::Unknown(help) => {
+            let why = "The value is not a valid resource ARN, or the resource is not available in this region.";
+            (format!("The resource provided {arn} is not recognized. {why}"), help)
+        }
     };
     c.error_with_help(message, &fields.at("Resource"), &node.range, help);
 }
@@ -88,26 +184,38 @@ fn integration(rest: &str) -> Result<Integration, Fault> {
         .find_map(|pattern| Some((rest.strip_suffix(pattern.suffix())?, pattern)))
         .unwrap_or((rest, RequestResponse));
     if let Some(call) = rest.strip_prefix("aws-sdk:") {
-        let Some((service, action)) = call.split_once(':') else { return Err(Fault::Unknown(None)) };
-        let action_is_camel =
-            action.starts_with(|c: char| c.is_ascii_lowercase()) && action.chars().all(|c| c.is_ascii_alphanumeric());
-        if service.is_empty() || !action_is_camel || !matches!(pattern, RequestResponse | WaitForTaskToken) {
-            let help =
-                "aws-sdk integrations are 'aws-sdk:service:actionInCamelCase', optionally with '.waitForTaskToken'";
-            return Err(Fault::Unknown(Some(help.to_owned())));
-        }
-        return Ok(Integration { aws_sdk: true, service: service.to_owned(), action: action.to_owned(), pattern });
+        return sdk(call, pattern);
     }
     let Some((service, action)) = rest.split_once(':') else { return Err(Fault::Unknown(None)) };
-    let Some((_, actions, patterns)) = OPTIMISED.iter().find(|(name, ..)| *name == service) else {
+    let Some((_, actions)) = OPTIMISED.iter().find(|(name, ..)| *name == service) else {
         return Err(Fault::Unknown(did_you_mean(service, OPTIMISED.iter().map(|(name, ..)| *name))));
     };
-    if action.is_empty() || !actions.is_empty() && !actions.contains(&action) {
-        return Err(Fault::Unknown(did_you_mean(action, actions.iter().copied())));
-    }
+    let patterns = match actions.iter().find(|(name, _)| *name == action) {
+        Some((_, patterns)) => patterns,
+        None if actions.is_empty() && !action.is_empty() => JOB_OR_CALLBACK,
+        None => return Err(Fault::Unknown(did_you_mean(action, actions.iter().map(|(name, _)| *name)))),
+    };
     if !patterns.contains(&pattern) {
         let suffix = pattern.suffix();
         return Err(Fault::Unknown(Some(format!("'{service}:{action}' has no '{suffix}' pattern"))));
     }
     Ok(Integration { aws_sdk: false, service: service.to_owned(), action: action.to_owned(), pattern })
+}
+
+/// `aws-sdk:SERVICE:ACTION`: any action of any service of AWS.
+fn sdk(call: &str, pattern: IntegrationPattern) -> Result<Integration, Fault> {
+    const FORM: &str =
+        "aws-sdk integrations are 'aws-sdk:service:actionInCamelCase', optionally with '.waitForTaskToken'";
+    let Some((service, action)) = call.split_once(':') else { return Err(Fault::Unknown(Some(FORM.to_owned()))) };
+    let Some(mut actions) = model::actions(service) else {
+        return Err(Fault::Unknown(did_you_mean(service, model::services())));
+    };
+    if !CALLBACK.contains(&pattern) {
+        return Err(Fault::Unknown(Some(FORM.to_owned())));
+    }
+    if !actions.any(|known| known == action) {
+        let known = model::actions(service).into_iter().flatten();
+        return Err(Fault::Unknown(did_you_mean(action, known)));
+    }
+    Ok(Integration { aws_sdk: true, service: service.to_owned(), action: action.to_owned(), pattern })
 }

@@ -230,7 +230,8 @@ async fn integrations_fail_as_aws_words_it() {
         (end["status"].as_str(), end["error"].as_str()),
         (Some("FAILED"), Some("SQS.QueueDoesNotExistException"))
     );
-    let unknown = one_task("arn:aws:states:::batch:submitJob", &json!({}));
+    let job = json!({"JobName": "j", "JobQueue": "q", "JobDefinition": "d"});
+    let unknown = one_task("arn:aws:states:::batch:submitJob", &job);
     let input = json!({"name": "u", "definition": unknown.to_string(), "roleArn": "arn:aws:iam::000000000000:role/r"});
     let refused = w.call("CreateStateMachine", input).await.unwrap_err();
     assert_eq!(refused.code, "InvalidDefinition");
