@@ -22,6 +22,29 @@ pub(crate) fn activity_does_not_exist(arn: &str) -> Fault {
     Fault::client("ActivityDoesNotExist", format!("Activity Does Not Exist: '{arn}'"))
 }
 
+/// A resource, named by its ARN, that tags were asked of or for.
+pub(crate) fn resource_not_found(arn: &str) -> Fault {
+    Fault::client("ResourceNotFound", format!("Resource not found: '{arn}'")).member("resourceName", arn)
+}
+
+/// An alias or a version that a request names is not there.
+pub(crate) fn no_such_reference() -> Fault {
+    Fault::client("ResourceNotFound", "Request references a resource that does not exist.")
+}
+
+pub(crate) fn conflict(message: impl Into<String>) -> Fault {
+    Fault::with_status(409, "ConflictException", message)
+}
+
+pub(crate) fn quota_exceeded(message: impl Into<String>) -> Fault {
+    Fault::with_status(402, "ServiceQuotaExceededException", message)
+}
+
+/// A validation error with one of AWS's reasons.
+pub(crate) fn validation(reason: &'static str, message: impl Into<String>) -> Fault {
+    Fault::validation(message).member("reason", reason)
+}
+
 pub(crate) fn type_not_supported() -> Fault {
     Fault::client("StateMachineTypeNotSupported", "This operation is not supported by this type of state machine")
 }
@@ -58,13 +81,16 @@ pub(crate) fn from_store(error: store::Error) -> Fault {
 /// An ARN of Step Functions whose resource begins with `kind`: its remaining parts.
 pub(crate) fn parse_arn(text: &str, kind: &str) -> Result<(Arn, Vec<String>), Fault> {
     let invalid = |why: &str| Fault::client("InvalidArn", format!("Invalid Arn: '{why}: {text}'"));
+    let other = |kind: &str| {
+        Fault::client("InvalidArn", format!("Invalid Arn: 'Resource type not valid in this context: {kind}'"))
+    };
     let arn: Arn = text.parse().map_err(|_| invalid("Invalid ARN prefix"))?;
     if arn.service() != "states" {
-        return Err(invalid("Resource type not valid in this context"));
+        return Err(other(arn.service()));
     }
     let mut parts = arn.resource().split(':');
-    if parts.next() != Some(kind) {
-        return Err(invalid("Resource type not valid in this context"));
+    if let Some(found) = parts.next().filter(|found| *found != kind) {
+        return Err(other(found));
     }
     let parts: Vec<String> = parts.map(str::to_owned).collect();
     if parts.is_empty() || parts.iter().any(String::is_empty) {

@@ -3,6 +3,8 @@
 //! | key | value |
 //! |---|---|
 //! | `machine` account region name | `MachineRecord` |
+//! | `machine-version` account region name number | `VersionRecord` |
+//! | `machine-alias` account region name alias | `AliasRecord` |
 //! | `activity` account region name | `ActivityRecord` |
 //! | `definition` id | definition text |
 //! | `mapping` uuid | `MappingRecord` |
@@ -34,6 +36,16 @@ fn of(space: &str, id: ExecutionId) -> Key {
 
 pub(crate) fn machine(scope: &Scope, name: &str) -> Key {
     scoped("machine", scope).str(name)
+}
+
+/// All versions of a machine, the oldest first.
+pub(crate) fn versions(scope: &Scope, machine: &str) -> Key {
+    scoped("machine-version", scope).str(machine)
+}
+
+/// All aliases of a machine, by name.
+pub(crate) fn aliases(scope: &Scope, machine: &str) -> Key {
+    scoped("machine-alias", scope).str(machine)
 }
 
 pub(crate) fn activity(scope: &Scope, name: &str) -> Key {

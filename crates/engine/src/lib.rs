@@ -20,10 +20,13 @@ mod execution;
 mod fault;
 mod invoker;
 mod keys;
+mod logging;
 mod mapping;
 mod options;
 mod record;
 mod task;
+#[cfg(test)]
+mod testing;
 mod token;
 
 pub use engine::Engine;

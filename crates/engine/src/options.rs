@@ -5,6 +5,8 @@ use interp::Limits;
 pub struct Options {
     pub standard_limits: Limits,
     pub express_limits: Limits,
+    /// AWS: 1 MiB.
+    pub definition_bytes_max: usize,
     /// Executions that may run at once, for each of the eight cells. AWS: 1,000,000 in an account.
     pub running_executions_per_cell_max: usize,
     /// Calls of services and functions that are under way at once; further ones wait.
@@ -22,6 +24,7 @@ impl Default for Options {
         Options {
             standard_limits: Limits::STANDARD,
             express_limits: Limits::EXPRESS,
+            definition_bytes_max: asl::DEFINITION_BYTES_MAX,
             running_executions_per_cell_max: 125_000,
             calls_max: 4_096,
             activity_pollers_max: 1_000,

@@ -3,9 +3,12 @@ use std::time::Duration;
 
 use interp::{Input as Told, TaskId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use service::{Call, Fault};
 
-use super::machines::{Tag, tag_pairs};
+use super::executions::check_json;
+use super::machines::{EncryptionConfiguration, encryption};
+use super::tags::{Tag, tag_pairs};
 use super::{Adder, Empty, page};
 use crate::catalog::Activity;
 use crate::engine::Inner;
@@ -26,10 +29,12 @@ pub(super) fn add(to: &mut Adder<'_>) {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct CreateInput {
     name: String,
     #[serde(default)]
     tags: Vec<Tag>,
+    encryption_configuration: Option<EncryptionConfiguration>,
 }
 
 #[derive(Serialize)]
@@ -42,7 +47,10 @@ struct CreateOutput {
 async fn create(engine: Arc<Inner>, call: Call, input: CreateInput) -> Result<CreateOutput, Fault> {
     fault::check_name(&input.name)?;
     let created_ms = engine.clock.now().as_millis();
-    let record = ActivityRecord { name: input.name, created_ms, tags: tag_pairs(input.tags) };
+    let arn = call.scope.arn("states", format_args!("activity:{}", input.name));
+    let tags = tag_pairs(input.tags, arn.as_str())?;
+    let encryption_json = input.encryption_configuration.map_or(Ok(None), |e| e.to_json())?;
+    let record = ActivityRecord { name: input.name, created_ms, tags, encryption_json };
     let activity = engine.catalog.create_activity(call.scope, record).await?;
     Ok(CreateOutput { activity_arn: activity.arn.to_string(), creation_date: seconds(&activity) })
 }
@@ -80,8 +88,18 @@ fn find(engine: &Inner, arn: &str) -> Result<Arc<Activity>, Fault> {
     engine.catalog.activity(arn).ok_or_else(|| fault::activity_does_not_exist(arn))
 }
 
-async fn describe(engine: Arc<Inner>, _: Call, input: ArnInput) -> Result<Description, Fault> {
-    Ok(Description::of(&*find(&engine, &input.activity_arn)?))
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FullDescription {
+    #[serde(flatten)]
+    description: Description,
+    encryption_configuration: Value,
+}
+
+async fn describe(engine: Arc<Inner>, _: Call, input: ArnInput) -> Result<FullDescription, Fault> {
+    let activity = find(&engine, &input.activity_arn)?;
+    let encryption_configuration = encryption(activity.record.encryption_json.as_deref());
+    Ok(FullDescription { description: Description::of(&activity), encryption_configuration })
 }
 
 #[derive(Deserialize)]
@@ -100,9 +118,11 @@ struct ListOutput {
 }
 
 async fn list(engine: Arc<Inner>, call: Call, input: ListInput) -> Result<ListOutput, Fault> {
-    let limit = page::limit(input.max_results)?;
+    let query = page::Query::new("activities", &[call.scope.account(), call.scope.region()]);
+    let limit = page::limit(input.max_results);
     let all = engine.catalog.activities(&call.scope);
-    let (found, next_token) = page::by_name(all, |a| a.record.name.clone(), input.next_token.as_deref(), limit)?;
+    let token = input.next_token.as_deref();
+    let (found, next_token) = page::by_name(&query, all, |a| a.record.name.as_str(), token, limit)?;
     Ok(ListOutput { activities: found.iter().map(|a| Description::of(a)).collect(), next_token })
 }
 
@@ -146,12 +166,7 @@ struct SuccessInput {
 
 async fn send_success(engine: Arc<Inner>, _: Call, input: SuccessInput) -> Result<Empty, Fault> {
     let (id, task) = read_token(&engine, &input.task_token)?;
-    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&input.output) {
-        return Err(Fault::client("InvalidOutput", format!("Invalid Output: '{error}'")));
-    }
-    if input.output.len() > engine.options.standard_limits.payload_bytes_max {
-        return Err(too_long("output", engine.options.standard_limits.payload_bytes_max));
-    }
+    check_json(&input.output).map_err(|why| Fault::client("InvalidOutput", format!("Invalid Output: '{why}'")))?;
     tell(&engine, id, Told::TaskSucceeded { task, output: input.output.into() }).await
 }
 
@@ -165,19 +180,8 @@ struct FailureInput {
 
 async fn send_failure(engine: Arc<Inner>, _: Call, input: FailureInput) -> Result<Empty, Fault> {
     let (id, task) = read_token(&engine, &input.task_token)?;
-    check_failure(input.error.as_deref(), input.cause.as_deref())?;
     let (error, cause) = (input.error.map(Into::into), input.cause.map(Into::into));
     tell(&engine, id, Told::TaskFailed { task, error, cause }).await
-}
-
-/// AWS's bounds for the error and the cause that a caller gives, in characters.
-pub(super) fn check_failure(error: Option<&str>, cause: Option<&str>) -> Result<(), Fault> {
-    for (member, text, max) in [("error", error, 256), ("cause", cause, 32_768)] {
-        if text.is_some_and(|t| t.chars().count() > max) {
-            return Err(too_long(member, max));
-        }
-    }
-    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -202,10 +206,4 @@ async fn tell(engine: &Inner, id: ExecutionId, input: Told) -> Result<Empty, Fau
 fn read_token(engine: &Inner, token: &str) -> Result<(ExecutionId, TaskId), Fault> {
     let (id, task) = engine.tokens.read(token).ok_or_else(fault::invalid_token)?;
     Ok((id, TaskId(task)))
-}
-
-fn too_long(member: &str, max: usize) -> Fault {
-    Fault::validation(format!(
-        "1 validation error detected: Value at '{member}' failed to satisfy constraint: Member must have length less than or equal to {max}"
-    ))
 }

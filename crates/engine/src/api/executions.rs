@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use service::{Call, EffectId, Fault};
 use sha2::{Digest, Sha256};
 
-use super::activities::check_failure;
-use super::machines::find;
+use super::machines::{TracingConfiguration, encryption};
+use super::target::{Qualifier, Target, find_any};
 use super::{Adder, execution_id, history, page};
-use crate::catalog::StateMachine;
 use crate::engine::Inner;
 use crate::execution::{self, Execution, Input, Start};
 use crate::fault;
+use crate::logging::LoggingConfiguration;
 use crate::record::HeadRecord;
 
 pub(super) fn add(to: &mut Adder<'_>) {
@@ -32,6 +32,7 @@ struct StartInput {
     state_machine_arn: String,
     name: Option<String>,
     input: Option<String>,
+    trace_header: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -42,19 +43,20 @@ struct StartOutput {
 }
 
 async fn start(engine: Arc<Inner>, call: Call, input: StartInput) -> Result<StartOutput, Fault> {
-    let machine = find(&engine, &input.state_machine_arn)?;
-    let (cell, start) = prepare(&engine, &machine, input, call.effect)?;
+    let target = Target::find(&engine, &input.state_machine_arn)?;
+    let (cell, start) = prepare(&engine, target, input, call.effect)?;
     let started = cell.call(|reply| Input::Start { start: Box::new(start), reply }).await;
     let started = started.map_err(fault::from_cell)??;
     Ok(StartOutput { execution_arn: started.arn, start_date: started.start.as_seconds_f64() })
 }
 
 async fn start_sync(engine: Arc<Inner>, _: Call, input: StartInput) -> Result<Value, Fault> {
-    let machine = find(&engine, &input.state_machine_arn)?;
-    if !machine.record.express {
+    let target = Target::find(&engine, &input.state_machine_arn)?;
+    if !target.machine.record.express {
         return Err(fault::type_not_supported());
     }
-    let (cell, mut start) = prepare(&engine, &machine, input, None)?;
+    let machine = target.machine.clone();
+    let (cell, mut start) = prepare(&engine, target, input, None)?;
     start.durable = false;
     let (name, input) = (start.head.name.clone(), start.head.input.clone());
     let ended = cell.call(|reply| Input::StartSync { start: Box::new(start), reply }).await;
@@ -89,7 +91,7 @@ async fn start_sync(engine: Arc<Inner>, _: Call, input: StartInput) -> Result<Va
 /// Checks what needs no state, and finds the cell that decides about the rest.
 fn prepare(
     engine: &Inner,
-    machine: &StateMachine,
+    target: Target,
     input: StartInput,
     effect: Option<EffectId>,
 ) -> Result<(Cell<Input>, Start), Fault> {
@@ -98,18 +100,9 @@ fn prepare(
     let name = input.name.unwrap_or_else(|| chosen.clone());
     fault::check_name(&name)?;
     let text = input.input.unwrap_or_else(|| "{}".to_owned());
-    if text.len() > engine.options.standard_limits.payload_bytes_max {
-        return Err(Fault::client(
-            "InvalidExecutionInput",
-            format!("Input size exceeds the limit of {} bytes", engine.options.standard_limits.payload_bytes_max),
-        ));
-    }
-    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&text) {
-        return Err(Fault::client(
-            "InvalidExecutionInput",
-            format!("Invalid State Machine Execution Input: '{error}'"),
-        ));
-    }
+    check_input(&text)?;
+    let Target { machine, revision, version, alias } = target;
+    let definition = engine.catalog.definition_of(&machine, &revision).map_err(fault::from_store)?;
     let record = &machine.record;
     let express_id = record.express.then_some(chosen);
     let cell = match &express_id {
@@ -122,23 +115,35 @@ fn prepare(
         machine: record.name.clone(),
         name,
         express_id,
-        definition_id: record.definition_id,
-        revision_id: record.revision_id.clone(),
-        role_arn: record.role_arn.clone(),
         start_ms: engine.clock.now().as_millis(),
         input: text,
+        revision,
+        version,
+        alias,
+        map_run_arn: None,
+        trace_header: input.trace_header,
     };
     let cell = engine.cells()?.at(cell).ok_or_else(|| Fault::internal("unknown cell"))?.clone();
-    Ok((
-        cell,
-        Start {
-            head,
-            definition: machine.definition.clone(),
-            logging_json: record.logging_json.clone(),
-            effect,
-            durable: true,
-        },
-    ))
+    Ok((cell, Start { head, definition, effect, durable: true }))
+}
+
+/// AWS's words for input that is not JSON.
+fn check_input(text: &str) -> Result<(), Fault> {
+    let invalid =
+        |why: &str| Fault::client("InvalidExecutionInput", format!("Invalid State Machine Execution Input: '{why}'"));
+    if text.trim().is_empty() {
+        return Err(invalid("Invalid execution input."));
+    }
+    check_json(text).map_err(|why| invalid(&why))
+}
+
+/// Whether a text is JSON; if not, why in the words of AWS's reader, which the language's parser has.
+pub(super) fn check_json(text: &str) -> Result<(), String> {
+    let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) else { return Ok(()) };
+    let found = asl::validate(text);
+    let found = found.iter().find(|d| d.code == "INVALID_JSON_DESCRIPTION");
+    let message = found.map(|d| d.message.split('\n').next().unwrap_or_default().to_owned());
+    Err(message.unwrap_or_else(|| error.to_string()))
 }
 
 /// The same id for the same effect, in the form of a version 4 UUID.
@@ -168,7 +173,6 @@ async fn stop(engine: Arc<Inner>, _: Call, input: StopInput) -> Result<StopOutpu
     let id = execution_id(&*engine.store, &input.execution_arn)?;
     let cell = engine.cells()?.at(usize::from(id.cell)).ok_or_else(|| Fault::internal("unknown cell"))?;
     let StopInput { error, cause, execution_arn } = input;
-    check_failure(error.as_deref(), cause.as_deref())?;
     let stopped = cell.call(|reply| Input::Stop { id, error, cause, reply }).await.map_err(fault::from_cell)?;
     if let Some(stop) = stopped {
         return Ok(StopOutput { stop_date: stop.as_seconds_f64() });
@@ -188,7 +192,6 @@ fn load(engine: &Inner, arn: &str) -> Result<Execution, Fault> {
 #[serde(rename_all = "camelCase")]
 struct DescribeInput {
     execution_arn: String,
-    #[allow(dead_code)]
     included_data: Option<String>,
 }
 
@@ -211,6 +214,10 @@ async fn describe(engine: Arc<Inner>, _: Call, input: DescribeInput) -> Result<V
         members.insert("input".into(), head.input.clone().into());
         members.insert("inputDetails".into(), json!({"included": true}));
     }
+    add_qualifiers(members, head);
+    if let Some(header) = &head.trace_header {
+        members.insert("traceHeader".into(), header.clone().into());
+    }
     if let Some(end) = execution.end {
         members.insert("stopDate".into(), Timestamp::from_millis(end.stop_ms).as_seconds_f64().into());
         if let Some(text) = end.output.filter(|_| !metadata_only) {
@@ -221,6 +228,12 @@ async fn describe(engine: Arc<Inner>, _: Call, input: DescribeInput) -> Result<V
         members.extend(end.cause.map(|c| ("cause".to_owned(), c.into())));
     }
     Ok(output)
+}
+
+/// Through what an execution was started.
+fn add_qualifiers(members: &mut serde_json::Map<String, Value>, head: &HeadRecord) {
+    members.extend(head.version_arn().map(|arn| ("stateMachineVersionArn".to_owned(), arn.into())));
+    members.extend(head.alias_arn().map(|arn| ("stateMachineAliasArn".to_owned(), arn.into())));
 }
 
 fn redrive_reason(execution: &Execution) -> &'static str {
@@ -248,26 +261,25 @@ struct ListOutput {
     next_token: Option<String>,
 }
 
-/// What an execution can be listed by; none is ever `PENDING_REDRIVE` here.
-const STATUSES: [&str; 6] = ["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE"];
-
 async fn list(engine: Arc<Inner>, _: Call, input: ListInput) -> Result<ListOutput, Fault> {
     let Some(arn) = input.state_machine_arn else {
         return Err(Fault::validation("stateMachineArn is required; listing by mapRunArn is not supported yet"));
     };
-    let machine = find(&engine, &arn)?;
+    let (machine, qualifier) = find_any(&engine, &arn)?;
     if machine.record.express {
         return Err(fault::type_not_supported());
     }
-    let limit = page::limit(input.max_results)?;
-    let after = page::read(input.next_token.as_deref())?;
-    if let Some(other) = input.status_filter.as_deref().filter(|s| !STATUSES.contains(s)) {
-        return Err(Fault::validation(format!(
-            "1 validation error detected: Value '{other}' at 'statusFilter' failed to satisfy constraint: Member must satisfy enum value set: [{}]",
-            STATUSES.join(", ")
-        )));
-    }
-    let keep = |e: &Execution| input.status_filter.as_deref().is_none_or(|wanted| wanted == e.status());
+    let limit = page::limit(input.max_results);
+    let query = page::Query::new("executions", &[&arn, input.status_filter.as_deref().unwrap_or_default()]);
+    let after = query.read(input.next_token.as_deref())?;
+    let keep = |e: &Execution| {
+        input.status_filter.as_deref().is_none_or(|wanted| wanted == e.status())
+            && match &qualifier {
+                None => true,
+                Some(Qualifier::Version(number)) => e.head.version == Some(*number),
+                Some(Qualifier::Alias(name)) => e.head.alias.as_ref() == Some(name),
+            }
+    };
     let scope: &Scope = &machine.scope;
     let found = execution::list(&*engine.store, scope, &machine.record.name, after.as_deref(), limit, keep);
     let (found, next) = found.map_err(fault::from_store)?;
@@ -280,31 +292,42 @@ async fn list(engine: Arc<Inner>, _: Call, input: ListInput) -> Result<ListOutpu
             "startDate": Timestamp::from_millis(e.head.start_ms).as_seconds_f64(),
             "redriveCount": 0,
         });
-        if let (Some(end), Some(members)) = (&e.end, entry.as_object_mut()) {
+        let members = entry.as_object_mut().expect("made above");
+        add_qualifiers(members, &e.head);
+        if let Some(end) = &e.end {
             members.insert("stopDate".into(), Timestamp::from_millis(end.stop_ms).as_seconds_f64().into());
         }
         entry
     });
-    Ok(ListOutput { executions: executions.collect(), next_token: next.map(|n| page::write(&n)) })
+    Ok(ListOutput { executions: executions.collect(), next_token: next.map(|n| query.write(&n)) })
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DescribeMachineInput {
     execution_arn: String,
+    included_data: Option<String>,
 }
 
 async fn describe_machine(engine: Arc<Inner>, _: Call, input: DescribeMachineInput) -> Result<Value, Fault> {
     let head = load(&engine, &input.execution_arn)?.head;
-    let definition = engine.catalog.definition_text(head.definition_id).map_err(fault::from_store)?;
-    Ok(json!({
+    let revision = &head.revision;
+    let definition = match input.included_data.as_deref() {
+        Some("METADATA_ONLY") => "{}".to_owned(),
+        _ => engine.catalog.definition_text(revision.definition_id).map_err(fault::from_store)?,
+    };
+    let mut output = json!({
         "stateMachineArn": head.machine_arn(),
         "name": head.machine,
         "definition": definition,
-        "roleArn": head.role_arn,
-        "updateDate": Timestamp::from_millis(head.start_ms).as_seconds_f64(),
-        "revisionId": head.revision_id,
-        "loggingConfiguration": {"level": "OFF", "includeExecutionData": false},
-        "tracingConfiguration": {"enabled": false},
-    }))
+        "roleArn": revision.role_arn,
+        "updateDate": Timestamp::from_millis(revision.updated_ms).as_seconds_f64(),
+        "loggingConfiguration": LoggingConfiguration::read(revision.logging_json.as_deref()),
+        "tracingConfiguration": TracingConfiguration { enabled: revision.tracing },
+        "encryptionConfiguration": encryption(revision.encryption_json.as_deref()),
+    });
+    let members = output.as_object_mut().expect("made above");
+    members.extend(revision.id.clone().map(|id| ("revisionId".to_owned(), id.into())));
+    members.extend(head.map_run_arn.map(|arn| ("mapRunArn".to_owned(), arn.into())));
+    Ok(output)
 }

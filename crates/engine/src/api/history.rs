@@ -30,16 +30,14 @@ pub(super) struct Output {
 
 pub(super) async fn get(engine: Arc<Inner>, _: Call, input: Input) -> Result<Output, Fault> {
     let id = execution_id(&*engine.store, &input.execution_arn)?;
-    let limit = page::limit(input.max_results)?;
-    let from = match page::read(input.next_token.as_deref())? {
-        None => None,
-        Some(token) => Some(u64::from_be_bytes(token.try_into().map_err(|_| fault::invalid_page_token())?)),
-    };
+    let limit = page::limit(input.max_results);
+    let query = page::Query::new("history", &[&input.execution_arn, if input.reverse_order { "reverse" } else { "" }]);
+    let from = query.read_number(input.next_token.as_deref())?;
     let page = history_page(&*engine.store, id, from, input.reverse_order, limit).map_err(fault::from_store)?;
     let HistoryPage { events, next } = page;
     let data = input.include_execution_data.unwrap_or(true);
     Ok(Output {
         events: events.iter().map(|e| e.to_json(data)).collect(),
-        next_token: next.map(|id| page::write(&id.to_be_bytes())),
+        next_token: next.map(|id| query.write_number(id)),
     })
 }

@@ -1,17 +1,19 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use service::{Call, Fault};
 
+use super::tags::{Tag, tag_pairs};
+use super::target::{MachineArn, Qualifier, find, find_any};
+use super::validate::parse;
+use super::versions::seconds;
 use super::{Adder, Empty, page};
-use crate::catalog::{NewMachine, StateMachine, machine_arn};
+use crate::catalog::{MachineUpdate, NewMachine, Publish, StateMachine, machine_arn};
 use crate::engine::Inner;
 use crate::fault;
-use crate::record::MachineRecord;
-use crate::task::integration::unsupported;
+use crate::logging::LoggingConfiguration;
+use crate::record::{MachineRecord, Revision};
 
 pub(super) fn add(to: &mut Adder<'_>) {
     to.operation("CreateStateMachine", create);
@@ -19,20 +21,6 @@ pub(super) fn add(to: &mut Adder<'_>) {
     to.operation("DescribeStateMachine", describe);
     to.operation("ListStateMachines", list);
     to.operation("DeleteStateMachine", delete);
-    to.operation("ValidateStateMachineDefinition", validate);
-    to.operation("TagResource", tag);
-    to.operation("UntagResource", untag);
-    to.operation("ListTagsForResource", list_tags);
-}
-
-#[derive(Deserialize, Serialize, Clone)]
-pub(super) struct Tag {
-    key: String,
-    value: String,
-}
-
-pub(super) fn tag_pairs(tags: Vec<Tag>) -> Vec<(String, String)> {
-    tags.into_iter().map(|t| (t.key, t.value)).collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
 #[derive(Deserialize)]
@@ -43,18 +31,43 @@ struct CreateInput {
     role_arn: String,
     #[serde(rename = "type")]
     kind: Option<String>,
-    logging_configuration: Option<Value>,
+    logging_configuration: Option<LoggingConfiguration>,
     #[serde(default)]
     tags: Vec<Tag>,
     tracing_configuration: Option<TracingConfiguration>,
+    encryption_configuration: Option<EncryptionConfiguration>,
     #[serde(default)]
     publish: bool,
+    version_description: Option<String>,
 }
 
 #[derive(Deserialize, Serialize, Default, Clone, Copy)]
-struct TracingConfiguration {
+pub(super) struct TracingConfiguration {
     #[serde(default)]
-    enabled: bool,
+    pub enabled: bool,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EncryptionConfiguration {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kms_key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kms_data_key_reuse_period_seconds: Option<u32>,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl EncryptionConfiguration {
+    /// What is stored of it: nothing of AWS's own key.
+    pub fn to_json(&self) -> Result<Option<String>, Fault> {
+        let own = self.kind == "AWS_OWNED_KEY";
+        if own == self.kms_key_id.is_some() || (own && self.kms_data_key_reuse_period_seconds.is_some()) {
+            let message = "Invalid Encryption Configuration: a KMS key belongs to the type CUSTOMER_MANAGED_KMS_KEY, and to no other";
+            return Err(Fault::client("InvalidEncryptionConfiguration", message));
+        }
+        Ok((!own).then(|| serde_json::to_string(self).expect("a struct of texts can be written")))
+    }
 }
 
 #[derive(Serialize)]
@@ -62,37 +75,44 @@ struct TracingConfiguration {
 struct CreateOutput {
     state_machine_arn: String,
     creation_date: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_machine_version_arn: Option<String>,
 }
 
 async fn create(engine: Arc<Inner>, call: Call, input: CreateInput) -> Result<CreateOutput, Fault> {
     fault::check_name(&input.name)?;
     check_role(&input.role_arn)?;
-    refuse_publish(input.publish)?;
-    let express = match input.kind.as_deref() {
-        None | Some("STANDARD") => false,
-        Some("EXPRESS") => true,
-        Some(other) => return Err(invalid_value("type", other, "[STANDARD, EXPRESS]")),
-    };
+    let now_ms = engine.clock.now().as_millis();
+    let publish = wanted_version(input.publish, input.version_description, now_ms)?;
+    let express = input.kind.as_deref() == Some("EXPRESS");
+    let tags = tag_pairs(input.tags, machine_arn(&call.scope, &input.name).as_str())?;
+    let logging = input.logging_configuration.unwrap_or_default();
+    logging.check(&call, engine.dispatcher.registry.get()).await?;
     let definition = parse(&engine, &input.definition, express)?;
-    let now = engine.clock.now().as_millis();
-    let record = MachineRecord {
-        name: input.name,
-        express,
-        role_arn: input.role_arn,
-        revision_id: engine.entropy.uuid(),
+    let revision = Revision {
+        id: None,
         definition_id: 0,
-        created_ms: now,
-        updated_ms: now,
-        logging_json: input.logging_configuration.map(|l| l.to_string()),
+        role_arn: input.role_arn,
+        updated_ms: now_ms,
+        logging_json: logging.to_json(),
         tracing: input.tracing_configuration.unwrap_or_default().enabled,
-        tags: tag_pairs(input.tags),
+        encryption_json: input.encryption_configuration.map_or(Ok(None), |e| e.to_json())?,
     };
-    let new = NewMachine { record, text: input.definition.into(), definition: Arc::new(definition) };
-    let machine = engine.catalog.create_machine(call.scope, new).await?;
+    let record = MachineRecord { name: input.name, express, created_ms: now_ms, tags, revision, last_version: 0 };
+    let new = NewMachine { record, text: input.definition.into(), definition: Arc::new(definition), publish };
+    let (machine, version) = engine.catalog.create_machine(call.scope, new).await?;
     Ok(CreateOutput {
         state_machine_arn: machine.arn.to_string(),
-        creation_date: Timestamp::from_millis(machine.record.created_ms).as_seconds_f64(),
+        creation_date: seconds(machine.record.created_ms),
+        state_machine_version_arn: version.map(|number| machine.version_arn(number)),
     })
+}
+
+fn wanted_version(publish: bool, description: Option<String>, now_ms: i64) -> Result<Option<Publish>, Fault> {
+    if !publish && description.is_some() {
+        return Err(Fault::validation("Version description can only be set when publish is true"));
+    }
+    Ok(publish.then_some(Publish { description, now_ms }))
 }
 
 #[derive(Deserialize)]
@@ -101,67 +121,71 @@ struct UpdateInput {
     state_machine_arn: String,
     definition: Option<String>,
     role_arn: Option<String>,
-    logging_configuration: Option<Value>,
+    logging_configuration: Option<LoggingConfiguration>,
     tracing_configuration: Option<TracingConfiguration>,
+    encryption_configuration: Option<EncryptionConfiguration>,
     #[serde(default)]
     publish: bool,
+    version_description: Option<String>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct UpdateOutput {
     update_date: f64,
-    revision_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_machine_version_arn: Option<String>,
 }
 
-async fn update(engine: Arc<Inner>, _: Call, input: UpdateInput) -> Result<UpdateOutput, Fault> {
+async fn update(engine: Arc<Inner>, call: Call, input: UpdateInput) -> Result<UpdateOutput, Fault> {
     let machine = find(&engine, &input.state_machine_arn)?;
-    refuse_publish(input.publish)?;
     if input.definition.is_none()
         && input.role_arn.is_none()
         && input.logging_configuration.is_none()
         && input.tracing_configuration.is_none()
+        && input.encryption_configuration.is_none()
     {
         let message = "Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration must be specified";
         return Err(Fault::client("MissingRequiredParameter", message));
     }
-    if let Some(role) = &input.role_arn {
-        check_role(role)?;
+    input.role_arn.as_deref().map_or(Ok(()), check_role)?;
+    let now_ms = engine.clock.now().as_millis();
+    let publish = wanted_version(input.publish, input.version_description, now_ms)?;
+    if let Some(logging) = &input.logging_configuration {
+        logging.check(&call, engine.dispatcher.registry.get()).await?;
     }
-    let definition = match &input.definition {
+    let definition = match input.definition {
         None => None,
-        Some(text) => Some(Arc::new(parse(&engine, text, machine.record.express)?)),
+        Some(text) => {
+            let definition = parse(&engine, &text, machine.record.express)?;
+            Some((text.into(), Arc::new(definition)))
+        }
     };
-    let (now, revision_id) = (engine.clock.now().as_millis(), engine.entropy.uuid());
-    let updated = engine
-        .catalog
-        .update_machine(machine.arn.clone(), move |old| {
-            let mut record = old.record.clone();
-            record.updated_ms = now;
-            record.revision_id = revision_id;
-            if let Some(role) = input.role_arn {
-                record.role_arn = role;
-            }
-            if let Some(logging) = input.logging_configuration {
-                record.logging_json = Some(logging.to_string());
-            }
-            if let Some(tracing) = input.tracing_configuration {
-                record.tracing = tracing.enabled;
-            }
-            let text = input.definition.map_or_else(|| old.text.clone(), Into::into);
-            NewMachine { record, text, definition: definition.unwrap_or_else(|| old.definition.clone()) }
-        })
-        .await?;
+    let update = MachineUpdate {
+        definition,
+        role_arn: input.role_arn,
+        logging_json: input.logging_configuration.map(|l| l.to_json()),
+        tracing: input.tracing_configuration.map(|t| t.enabled),
+        encryption_json: input.encryption_configuration.map(|e| e.to_json()).transpose()?,
+        publish,
+        now_ms,
+        revision_id: engine.entropy.uuid(),
+    };
+    let (machine, version) = engine.catalog.update_machine(machine.arn.clone(), update).await?;
     Ok(UpdateOutput {
-        update_date: Timestamp::from_millis(updated.record.updated_ms).as_seconds_f64(),
-        revision_id: updated.record.revision_id.clone(),
+        update_date: seconds(machine.record.revision.updated_ms),
+        revision_id: machine.record.revision.id.clone(),
+        state_machine_version_arn: version.map(|number| machine.version_arn(number)),
     })
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ArnInput {
+struct DescribeInput {
     state_machine_arn: String,
+    included_data: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -175,35 +199,54 @@ struct Description {
     #[serde(rename = "type")]
     kind: &'static str,
     creation_date: f64,
-    logging_configuration: Value,
+    logging_configuration: LoggingConfiguration,
     tracing_configuration: TracingConfiguration,
     encryption_configuration: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     revision_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
 }
 
-async fn describe(engine: Arc<Inner>, _: Call, input: ArnInput) -> Result<Description, Fault> {
-    Ok(description(&*find(&engine, &input.state_machine_arn)?))
-}
-
-fn description(machine: &StateMachine) -> Description {
+async fn describe(engine: Arc<Inner>, _: Call, input: DescribeInput) -> Result<Description, Fault> {
+    let (machine, qualifier) = find_any(&engine, &input.state_machine_arn)?;
     let record = &machine.record;
-    let logging = record.logging_json.as_deref().and_then(|l| serde_json::from_str(l).ok());
-    Description {
-        state_machine_arn: machine.arn.to_string(),
+    let (arn, created_ms, revision, description) = match qualifier {
+        None => (machine.arn.to_string(), record.created_ms, &record.revision, None),
+        Some(Qualifier::Version(number)) => {
+            let version = &machine.versions[&number];
+            (machine.version_arn(number), version.created_ms, &version.revision, version.description.clone())
+        }
+        // Which of its versions an alias leads to is not known before a start.
+        Some(Qualifier::Alias(_)) => return Err(fault::machine_does_not_exist(&input.state_machine_arn)),
+    };
+    let definition = if input.included_data.as_deref() == Some("METADATA_ONLY") {
+        "{}".to_owned()
+    } else if revision.definition_id == record.revision.definition_id {
+        machine.text.to_string()
+    } else {
+        engine.catalog.definition_text(revision.definition_id).map_err(fault::from_store)?
+    };
+    Ok(Description {
+        state_machine_arn: arn,
         name: record.name.clone(),
         status: "ACTIVE",
-        definition: machine.text.to_string(),
-        role_arn: record.role_arn.clone(),
-        kind: kind(machine),
-        creation_date: Timestamp::from_millis(record.created_ms).as_seconds_f64(),
-        logging_configuration: logging
-            .unwrap_or_else(|| serde_json::json!({"level": "OFF", "includeExecutionData": false})),
-        tracing_configuration: TracingConfiguration { enabled: record.tracing },
-        encryption_configuration: serde_json::json!({"type": "AWS_OWNED_KEY"}),
-        // AWS gives none before the first update.
-        revision_id: (record.updated_ms != record.created_ms).then(|| record.revision_id.clone()),
-    }
+        definition,
+        role_arn: revision.role_arn.clone(),
+        kind: kind(&machine),
+        creation_date: seconds(created_ms),
+        logging_configuration: LoggingConfiguration::read(revision.logging_json.as_deref()),
+        tracing_configuration: TracingConfiguration { enabled: revision.tracing },
+        encryption_configuration: encryption(revision.encryption_json.as_deref()),
+        revision_id: revision.id.clone(),
+        description,
+    })
+}
+
+/// The encryption configuration that is stored, as answers give it.
+pub(super) fn encryption(json: Option<&str>) -> Value {
+    let stored = json.and_then(|json| serde_json::from_str(json).ok());
+    stored.unwrap_or_else(|| json!({"type": "AWS_OWNED_KEY"}))
 }
 
 fn kind(machine: &StateMachine) -> &'static str {
@@ -236,204 +279,39 @@ struct ListEntry {
 }
 
 async fn list(engine: Arc<Inner>, call: Call, input: ListInput) -> Result<ListOutput, Fault> {
-    let limit = page::limit(input.max_results)?;
+    let query = page::Query::new("machines", &[call.scope.account(), call.scope.region()]);
     let all = engine.catalog.machines(&call.scope);
-    let (found, next_token) = page::by_name(all, |m| m.record.name.clone(), input.next_token.as_deref(), limit)?;
+    let limit = page::limit(input.max_results);
+    let (found, next_token) =
+        page::by_name(&query, all, |m| m.record.name.as_str(), input.next_token.as_deref(), limit)?;
     let state_machines = found.iter().map(|m| ListEntry {
         state_machine_arn: m.arn.to_string(),
         name: m.record.name.clone(),
         kind: kind(m),
-        creation_date: Timestamp::from_millis(m.record.created_ms).as_seconds_f64(),
+        creation_date: seconds(m.record.created_ms),
     });
     Ok(ListOutput { state_machines: state_machines.collect(), next_token })
 }
 
-async fn delete(engine: Arc<Inner>, _: Call, input: ArnInput) -> Result<Empty, Fault> {
-    let (arn, mut parts) = fault::parse_arn(&input.state_machine_arn, "stateMachine")?;
-    engine.catalog.delete_machine(arn, parts.swap_remove(0)).await?;
-    Ok(Empty {})
-}
-
-#[derive(Deserialize)]
-struct ValidateInput {
-    definition: String,
-    severity: Option<String>,
-}
-
-#[derive(Serialize)]
-struct ValidateOutput {
-    result: &'static str,
-    diagnostics: Vec<DiagnosticOutput>,
-    truncated: bool,
-}
-
-#[derive(Serialize)]
-struct DiagnosticOutput {
-    severity: &'static str,
-    code: &'static str,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    location: Option<String>,
-}
-
-async fn validate(_: Arc<Inner>, _: Call, input: ValidateInput) -> Result<ValidateOutput, Fault> {
-    let diagnostics = asl::validate(&input.definition);
-    let warnings = input.severity.as_deref() == Some("WARNING");
-    let shown = diagnostics.iter().filter(|d| warnings || d.severity == asl::Severity::Error);
-    let shown = shown.map(|d| DiagnosticOutput {
-        severity: d.severity.as_str(),
-        code: d.code,
-        message: d.message.clone(),
-        location: d.location.clone(),
-    });
-    Ok(ValidateOutput {
-        result: if diagnostics.has_errors() { "FAIL" } else { "OK" },
-        diagnostics: shown.collect(),
-        truncated: false,
-    })
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct TagInput {
-    resource_arn: String,
-    tags: Vec<Tag>,
+struct DeleteInput {
+    state_machine_arn: String,
 }
 
-async fn tag(engine: Arc<Inner>, _: Call, input: TagInput) -> Result<Empty, Fault> {
-    let added = tag_pairs(input.tags);
-    change_tags(&engine, &input.resource_arn, move |tags| tags.extend(added)).await
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct UntagInput {
-    resource_arn: String,
-    tag_keys: Vec<String>,
-}
-
-async fn untag(engine: Arc<Inner>, _: Call, input: UntagInput) -> Result<Empty, Fault> {
-    change_tags(&engine, &input.resource_arn, move |tags| tags.retain(|k, _| !input.tag_keys.contains(k))).await
-}
-
-async fn change_tags(
-    engine: &Inner,
-    arn: &str,
-    change: impl FnOnce(&mut BTreeMap<String, String>) + Send + 'static,
-) -> Result<Empty, Fault> {
-    let machine = engine.catalog.machine(arn).ok_or_else(|| resource_not_found(arn))?;
-    let update = move |old: &StateMachine| {
-        let mut record = old.record.clone();
-        let mut tags = record.tags.into_iter().collect();
-        change(&mut tags);
-        record.tags = tags.into_iter().collect();
-        NewMachine { record, text: old.text.clone(), definition: old.definition.clone() }
-    };
-    engine.catalog.update_machine(machine.arn.clone(), update).await?;
-    Ok(Empty {})
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ListTagsInput {
-    resource_arn: String,
-}
-
-#[derive(Serialize)]
-struct ListTagsOutput {
-    tags: Vec<Tag>,
-}
-
-async fn list_tags(engine: Arc<Inner>, _: Call, input: ListTagsInput) -> Result<ListTagsOutput, Fault> {
-    let pairs = match (engine.catalog.machine(&input.resource_arn), engine.catalog.activity(&input.resource_arn)) {
-        (Some(machine), _) => machine.record.tags.clone(),
-        (None, Some(activity)) => activity.record.tags.clone(),
-        (None, None) => return Err(resource_not_found(&input.resource_arn)),
-    };
-    Ok(ListTagsOutput { tags: pairs.into_iter().map(|(key, value)| Tag { key, value }).collect() })
-}
-
-fn resource_not_found(arn: &str) -> Fault {
-    Fault::client("ResourceNotFound", format!("Resource not found: '{arn}'"))
-}
-
-/// The machine that an ARN names.
-pub(super) fn find(engine: &Inner, arn: &str) -> Result<Arc<StateMachine>, Fault> {
-    let (parsed, parts) = fault::parse_arn(arn, "stateMachine")?;
-    if parts.len() > 1 {
-        return Err(Fault::validation("versions and aliases of state machines are not supported yet"));
+async fn delete(engine: Arc<Inner>, _: Call, input: DeleteInput) -> Result<Empty, Fault> {
+    let arn = MachineArn::parse(&input.state_machine_arn)?;
+    if arn.qualifier.is_some() {
+        let message = format!("A version or an alias is not deleted by this operation: '{}'", input.state_machine_arn);
+        return Err(Fault::validation(message));
     }
-    let exact = machine_arn(&parsed.scope(), &parts[0]);
-    engine.catalog.machine(exact.as_str()).ok_or_else(|| fault::machine_does_not_exist(arn))
+    engine.catalog.delete_machine(arn.machine).await?;
+    Ok(Empty {})
 }
 
 fn check_role(arn: &str) -> Result<(), Fault> {
     match arn.parse::<base::Arn>() {
         Ok(role) if role.service() == "iam" && role.resource().starts_with("role/") => Ok(()),
         _ => Err(Fault::client("InvalidArn", format!("Invalid Role Arn: '{arn}'"))),
-    }
-}
-
-fn refuse_publish(publish: bool) -> Result<(), Fault> {
-    if publish {
-        return Err(Fault::validation("publish: versions of state machines are not supported yet"));
-    }
-    Ok(())
-}
-
-fn invalid_value(member: &str, value: &str, allowed: &str) -> Fault {
-    Fault::validation(format!(
-        "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Member must satisfy enum value set: {allowed}"
-    ))
-}
-
-/// A definition that can run here, or all that speaks against it.
-fn parse(engine: &Inner, text: &str, express: bool) -> Result<asl::StateMachine, Fault> {
-    let definition =
-        asl::parse(text).map_err(|diagnostics| Fault::client("InvalidDefinition", diagnostics.aws_message()))?;
-    let mut found = None;
-    check_tasks(&definition.body, engine, express, &mut found);
-    match found {
-        None => Ok(definition),
-        Some((state, why)) => Err(Fault::client(
-            "InvalidDefinition",
-            format!("Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: {why} at /States/{state}/Resource'"),
-        )),
-    }
-}
-
-/// Finds the first task that cannot run: a service or pattern that is not there.
-fn check_tasks(branch: &asl::Branch, engine: &Inner, express: bool, found: &mut Option<(asl::Name, String)>) {
-    for state in branch.states.values() {
-        match &state.kind {
-            asl::StateKind::Task(task) => {
-                let why = match &task.resource.kind {
-                    asl::ResourceKind::Activity { .. } if express => {
-                        Some("Express state machine does not support Activity ARN".to_owned())
-                    }
-                    asl::ResourceKind::Integration(i)
-                        if express && i.pattern != asl::IntegrationPattern::RequestResponse =>
-                    {
-                        Some(format!(
-                            "Express state machine does not support '{}' service integration",
-                            i.pattern.suffix()
-                        ))
-                    }
-                    asl::ResourceKind::Integration(integration) => match engine.dispatcher.registry.get() {
-                        Some(registry) => unsupported(integration, |s, o| registry.has_operation(s, o)),
-                        None => None,
-                    },
-                    _ => None,
-                };
-                if let Some(why) = why {
-                    found.get_or_insert((state.name.clone(), why));
-                }
-            }
-            asl::StateKind::Parallel { branches } => {
-                branches.iter().for_each(|b| check_tasks(b, engine, express, found))
-            }
-            asl::StateKind::Map(map) => check_tasks(&map.processor, engine, express, found),
-            _ => {}
-        }
     }
 }

@@ -66,8 +66,6 @@ pub(crate) enum Input {
 pub(crate) struct Start {
     pub head: HeadRecord,
     pub definition: Arc<asl::StateMachine>,
-    /// The machine's logging configuration.
-    pub logging_json: Option<String>,
     pub effect: Option<EffectId>,
     /// Whether an Express execution is to survive a crash, by running again from its start.
     pub durable: bool,
@@ -84,7 +82,7 @@ pub(crate) enum Work {
     Run(Box<Job>),
     MapRun { id: ExecutionId, task: TaskId },
     Cancel { id: ExecutionId, task: TaskId },
-    Log { scope: Scope, lines: LogLines },
+    Log(LogLines),
 }
 
 /// One attempt of one task, to be carried out.
@@ -116,5 +114,13 @@ impl HeadRecord {
 
     pub fn machine_arn(&self) -> String {
         crate::catalog::machine_arn(&self.scope(), &self.machine).to_string()
+    }
+
+    pub fn version_arn(&self) -> Option<String> {
+        self.version.map(|number| format!("{}:{number}", self.machine_arn()))
+    }
+
+    pub fn alias_arn(&self) -> Option<String> {
+        self.alias.as_ref().map(|alias| format!("{}:{alias}", self.machine_arn()))
     }
 }

@@ -10,7 +10,7 @@ use store::{Error, Key, KeyReader, Range};
 
 use super::log::LogTarget;
 use super::{Input, Job, Outside, Start, Started, Work, execution_arn, history};
-use crate::catalog::{Catalog, express};
+use crate::catalog::Catalog;
 use crate::keys::{self, ExecutionId};
 use crate::record::{EndRecord, HeadRecord, Record};
 use crate::token::Tokens;
@@ -131,7 +131,7 @@ impl Owner {
         }
         let id = self.id(self.next_number);
         self.next_number += 1;
-        let Start { head, definition, logging_json, effect, durable } = start;
+        let Start { head, definition, effect, durable } = start;
         let started = Started { arn: execution_arn(&head), start: Timestamp::from_millis(head.start_ms) };
         if express {
             if durable {
@@ -147,8 +147,7 @@ impl Owner {
             turn.remember_answer(&effect.0, write_started(&started));
         }
         let info = execution_info(&head);
-        let log = LogTarget::read(logging_json.as_deref());
-        let live = self.add(id.number, interp::Execution::new(info, definition), head, log);
+        let live = self.add(id.number, interp::Execution::new(info, definition), head);
         live.snapshot.1 = u8::from(express && durable);
         self.drive(id.number, interp::Input::Start, turn);
         Ok(Ok(started))
@@ -168,13 +167,8 @@ impl Owner {
         }))
     }
 
-    fn add(
-        &mut self,
-        number: u64,
-        execution: interp::Execution,
-        head: HeadRecord,
-        log: Option<LogTarget>,
-    ) -> &mut Live {
+    fn add(&mut self, number: u64, execution: interp::Execution, head: HeadRecord) -> &mut Live {
+        let log = LogTarget::read(head.revision.logging_json.as_deref());
         let info = execution.info();
         let (arn, role_arn) = (info.id.clone(), info.role_arn.clone());
         let live = Live {
@@ -191,11 +185,6 @@ impl Owner {
             watchers: Vec::new(),
         };
         self.live.entry(number).insert_entry(live).into_mut()
-    }
-
-    /// Where an execution logs that is taken up again: as its machine says now.
-    fn log_of(&self, head: &HeadRecord) -> Option<LogTarget> {
-        LogTarget::read(self.catalog.machine(&head.machine_arn())?.record.logging_json.as_deref())
     }
 
     /// Gives an input to an execution's interpreter and takes what it says. Returns whether anything came of it.
@@ -242,9 +231,10 @@ impl Owner {
             // The snapshot grows by about as much.
             turn.expect_bytes(2 * events + if first { live.snapshot.0 } else { 0 });
         }
-        if let Some(lines) = live.log.as_ref().and_then(|log| log.lines(&live.head, &live.arn, &history)) {
-            let (outside, scope) = (self.outside.clone(), live.head.scope());
-            turn.effect(move || outside(Work::Log { scope, lines }));
+        let redrives = live.execution.info().redrive_count;
+        if let Some(lines) = live.log.as_ref().and_then(|log| log.lines(&live.head, &live.arn, redrives, &history)) {
+            let outside = self.outside.clone();
+            turn.effect(move || outside(Work::Log(lines)));
         }
         for effect in effects {
             self.effect(number, effect, false, turn);
@@ -391,20 +381,18 @@ impl Owner {
         let Some(head) = turn.get(keys::head(id).as_bytes())? else {
             // An Express execution: what is stored is its head, and it begins anew.
             let head = HeadRecord::decode(value)?;
-            let definition = express(self.catalog.definition(head.definition_id)?);
-            let log = self.log_of(&head);
-            let live = self.add(id.number, interp::Execution::new(execution_info(&head), definition), head, log);
+            let definition = self.catalog.definition(head.revision.definition_id, true)?;
+            let live = self.add(id.number, interp::Execution::new(execution_info(&head), definition), head);
             live.snapshot.1 = parts;
             self.drive(id.number, interp::Input::Start, turn);
             return Ok(());
         };
         let head = HeadRecord::decode(&head)?;
-        let definition = self.catalog.definition(head.definition_id)?;
+        let definition = self.catalog.definition(head.revision.definition_id, false)?;
         let execution = interp::Execution::restore(value, execution_info(&head), definition)
             .map_err(|e| Error::Corrupt(format!("execution {}: {e}", execution_arn(&head))))?;
         let effects = execution.open_effects();
-        let log = self.log_of(&head);
-        self.add(id.number, execution, head, log).snapshot = (value.len(), parts);
+        self.add(id.number, execution, head).snapshot = (value.len(), parts);
         for effect in effects {
             self.effect(id.number, effect, true, turn);
         }
@@ -545,12 +533,12 @@ fn execution_info(head: &HeadRecord) -> interp::ExecutionInfo {
         id: execution_arn(head).into(),
         name: head.name.as_str().into(),
         input: head.input.as_str().into(),
-        role_arn: head.role_arn.as_str().into(),
+        role_arn: head.revision.role_arn.as_str().into(),
         start_time: Timestamp::from_millis(head.start_ms),
         state_machine_id: head.machine_arn().into(),
         state_machine_name: head.machine.as_str().into(),
-        state_machine_version_arn: None,
-        state_machine_alias_arn: None,
+        state_machine_version_arn: head.version_arn().map(Into::into),
+        state_machine_alias_arn: head.alias_arn().map(Into::into),
         redrive_count: 0,
     }
 }

@@ -4,128 +4,14 @@ mod faults;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use base::{Clock, Entropy, Scope, SystemClock};
+use base::Scope;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use service::{Call, Fault, Registry, Service};
+use service::Call;
 use store::{MemoryStore, Store};
 
-use crate::{Engine, Invocation, InvokeFuture, Invoked, Invoker, Options};
-
-type Table = BTreeMap<&'static str, fn(&Value) -> Result<Value, Value>>;
-
-/// Functions by name; each call is written down. A function that is not there never answers.
-#[derive(Default)]
-struct Functions {
-    table: Table,
-    calls: Mutex<Vec<(String, Value)>>,
-}
-
-impl Invoker for Functions {
-    fn invoke(&self, invocation: Invocation) -> InvokeFuture {
-        let name = invocation.function.rsplit(':').next().unwrap_or_default().to_owned();
-        let input: Value = serde_json::from_slice(&invocation.payload).unwrap();
-        self.calls.lock().unwrap().push((name.clone(), input.clone()));
-        let Some(function) = self.table.get(name.as_str()) else { return Box::pin(std::future::pending()) };
-        let answer = function(&input);
-        Box::pin(async move {
-            let (payload, function_error) = match answer {
-                Ok(value) => (value, None),
-                Err(value) => (value, Some("Unhandled".to_owned())),
-            };
-            let payload = Bytes::from(payload.to_string());
-            Ok(Invoked { status_code: 200, function_error, payload, ..Invoked::default() })
-        })
-    }
-}
-
-struct World {
-    store: Arc<dyn Store>,
-    functions: Arc<Functions>,
-    engine: Engine,
-    registry: Registry,
-}
-
-async fn world(store: Arc<dyn Store>, functions: Arc<Functions>) -> World {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let entropy = Arc::new(Entropy::from_seed(1));
-    let options = Options { activity_poll_ms: 50, ..Options::default() };
-    let engine = Engine::new(store.clone(), clock, entropy, functions.clone(), options).await.unwrap();
-    let mut registry = Registry::new();
-    registry.add(engine.service());
-    let mut sqs = Service::new("sqs");
-    sqs.operation("SendMessage", |_: Call, input: Value| async move {
-        if input["QueueUrl"] == "http://h/1/gone" {
-            return Err(Fault::client("QueueDoesNotExist", "The specified queue does not exist."));
-        }
-        Ok(json!({"MessageId": "m-1", "Body": input["MessageBody"]}))
-    });
-    registry.add(sqs);
-    engine.run(registry.clone(), "http://127.0.0.1:4566").await.unwrap();
-    World { store, functions, engine, registry }
-}
-
-async fn fresh(table: Table) -> World {
-    world(Arc::new(MemoryStore::new()), Arc::new(Functions { table, calls: Mutex::default() })).await
-}
-
-impl World {
-    async fn call(&self, operation: &str, input: Value) -> Result<Value, Fault> {
-        let call = Call::internal(Scope::default(), "r", "tester");
-        self.registry.call_value("states", operation, call, input).await
-    }
-
-    async fn create(&self, name: &str, kind: &str, definition: &Value) -> String {
-        let input = json!({"name": name, "definition": definition.to_string(), "type": kind,
-            "roleArn": "arn:aws:iam::000000000000:role/r"});
-        let created = self.call("CreateStateMachine", input).await.unwrap();
-        created["stateMachineArn"].as_str().unwrap().to_owned()
-    }
-
-    async fn start(&self, machine: &str, name: &str, input: &Value) -> Result<String, Fault> {
-        let input = json!({"stateMachineArn": machine, "name": name, "input": input.to_string()});
-        Ok(self.call("StartExecution", input).await?["executionArn"].as_str().unwrap().to_owned())
-    }
-
-    async fn ended(&self, execution: &str) -> Value {
-        loop {
-            let description = self.call("DescribeExecution", json!({"executionArn": execution})).await.unwrap();
-            if description["status"] != "RUNNING" {
-                return description;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-
-    async fn history(&self, execution: &str) -> Vec<String> {
-        let history = self.call("GetExecutionHistory", json!({"executionArn": execution})).await.unwrap();
-        history["events"].as_array().unwrap().iter().map(|e| e["type"].as_str().unwrap().to_owned()).collect()
-    }
-
-    fn calls(&self, function: &str) -> usize {
-        self.functions.calls.lock().unwrap().iter().filter(|(name, _)| name == function).count()
-    }
-
-    /// The same store under a new engine, as after a crash: nothing of the old one is told.
-    async fn restart(self, table: Table) -> World {
-        drop(self.engine);
-        world(self.store, Arc::new(Functions { table, calls: Mutex::default() })).await
-    }
-}
-
-fn function(name: &str) -> String {
-    format!("arn:aws:lambda:us-east-1:000000000000:function:{name}")
-}
-
-fn one_task(resource: &str, parameters: &Value) -> Value {
-    json!({"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": resource, "Parameters": parameters, "End": true}}})
-}
-
-fn echo(input: &Value) -> Result<Value, Value> {
-    Ok(input.clone())
-}
+use crate::testing::{Functions, Table, World, echo, fresh, function, one_task, world};
 
 #[tokio::test]
 async fn a_task_runs_and_its_history_is_stored() {

@@ -113,7 +113,7 @@ impl Dispatcher {
                     let _ = cancel.send(());
                 }
             }
-            Work::Log { scope, lines: LogLines { group, stream, lines } } => {
+            Work::Log(LogLines { scope, group, stream, lines }) => {
                 if let Some(log) = self.log.get() {
                     log(&scope, &group, &stream, lines);
                 }

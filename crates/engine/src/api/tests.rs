@@ -1,0 +1,5 @@
+//! The API over the memory store.
+
+mod logs;
+mod machines;
+mod versions;
