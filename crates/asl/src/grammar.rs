@@ -14,14 +14,7 @@ use crate::limits::{FILTER_DEPTH_MAX, INTRINSIC_DEPTH_MAX};
 use crate::path::{
     Aggregate, Filter, FilterOperator, FilterPath, Path, Pattern, Root, Selector, Step, SyntaxError, Term,
 };
-
-/// What a path `$name` is told.
-const VARIABLE: &str = "'.' or '[' ('$name' is a variable: variables are not supported yet)";
-
-/// Whether a text was refused because it reads a variable.
-pub(crate) fn is_variable(error: &SyntaxError) -> bool {
-    error.message.ends_with(VARIABLE)
-}
+use crate::variables;
 
 /// Parses a whole path.
 pub(crate) fn parse_path(text: &str) -> Result<Path, SyntaxError> {
@@ -68,10 +61,13 @@ fn root(input: &mut Input<'_>) -> ModalResult<Root> {
     let root = alt(("$$".value(Root::Context), '$'.value(Root::Input)))
         .context(expected("a path that starts with '$'"))
         .parse_next(input)?;
-    if opt(peek(one_of(|c: char| c.is_alphanumeric() || c == '_'))).parse_next(input)?.is_some() {
-        return cut_err(fail).context(expected(VARIABLE)).parse_next(input);
+    let name: &str = take_while(0.., |c: char| c.is_alphanumeric() || c == '_').parse_next(input)?;
+    match root {
+        root if name.is_empty() => Ok(root),
+        Root::Input if variables::is_name(name) => Ok(Root::Variable(name.into())),
+        Root::Input => cut_err(fail).context(expected("the name of a variable, '.' or '['")).parse_next(input),
+        _ => cut_err(fail).context(expected("'.' or '['")).parse_next(input),
     }
-    Ok(root)
 }
 
 fn steps(input: &mut Input<'_>) -> ModalResult<(Vec<Step>, Option<Aggregate>)> {

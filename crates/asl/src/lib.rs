@@ -21,6 +21,7 @@ mod jsonata;
 mod limits;
 mod parse;
 mod path;
+mod query;
 mod reference_path;
 mod template;
 mod text;
@@ -40,6 +41,7 @@ pub use jsonata::{Jsonata, JsonataEnv, JsonataError, JsonataLimits, States, Vari
 pub use limits::{DEFINITION_BYTES_MAX, EVALUATION_BYTES_MAX};
 pub use parse::{parse, validate};
 pub use path::{Path, PathError, PathErrorReason, Root, SyntaxError};
+pub use query::{JsonataField, QueryError, QueryErrorReason};
 pub use reference_path::{InsertError, ReferencePath};
 pub use template::{Env, EvalError, Expression, Template};
 pub use text::json_text;

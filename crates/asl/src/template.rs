@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 use crate::limits::{Budget, EVALUATION_BYTES_MAX, Exceeded};
 use crate::parse;
 use crate::path::PathErrorReason;
-use crate::{Diagnostics, Intrinsic, IntrinsicError, Path, PathError, Scene, SyntaxError};
+use crate::query::{JsonataField, QueryError};
+use crate::{Diagnostics, Intrinsic, IntrinsicError, Jsonata, Path, PathError, QueryLanguage, Scene, SyntaxError};
 
 /// What an evaluation reads.
 pub struct Env<'a> {
@@ -65,7 +66,8 @@ impl Expression {
     }
 }
 
-/// A payload template (`Parameters`, `ResultSelector`, `ItemSelector`), compiled once.
+/// A payload template (`Parameters`, `ResultSelector`, `Assign`), or a value with JSONata inside (`Arguments`, `Output`),
+/// compiled once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     root: Piece,
@@ -82,12 +84,22 @@ pub(crate) enum Piece {
         field: String,
         expression: Expression,
     },
+    /// Where it stands (`Output/a[0]`) is what errors name.
+    Jsonata {
+        field: Box<str>,
+        expression: Jsonata,
+    },
 }
 
 impl Template {
-    /// Compiles a template from its JSON text.
+    /// Compiles a payload template from its JSON text.
     pub fn parse(text: &str) -> Result<Template, Diagnostics> {
-        parse::parse_template(text)
+        parse::parse_template(text, "", QueryLanguage::JsonPath)
+    }
+
+    /// Compiles a value with JSONata expressions inside, from its JSON text; errors call it `field`.
+    pub fn parse_jsonata(text: &str, field: &str) -> Result<Template, Diagnostics> {
+        parse::parse_template(text, field, QueryLanguage::Jsonata)
     }
 
     pub(crate) fn new(root: Piece) -> Template {
@@ -97,6 +109,18 @@ impl Template {
     /// Computes the value.
     pub fn evaluate(&self, env: &mut Env<'_>) -> Result<Value, EvalError> {
         self.root.evaluate(env, &mut Budget::new())
+    }
+
+    /// Computes the value, which must be an array: `Items`.
+    pub fn evaluate_items(&self, env: &mut Env<'_>) -> Result<Vec<Value>, EvalError> {
+        if let Piece::Jsonata { field, expression } = &self.root {
+            return JsonataField::new(field, expression).array(env);
+        }
+        match self.evaluate(env)? {
+            Value::Array(items) => Ok(items),
+            // No definition holds this: the parser takes arrays and expressions.
+            other => Ok(vec![other]),
+        }
     }
 
     /// The value, if nothing in it depends on the input.
@@ -129,6 +153,13 @@ impl Piece {
                 }) => Ok(Value::Null),
                 result => result,
             },
+            Piece::Jsonata { field, expression } => {
+                let value = JsonataField::new(field, expression).value(env)?;
+                match budget.charge(&value) {
+                    Ok(()) => Ok(value),
+                    Err(Exceeded) => Err(EvalError::TooLarge { field: field.to_string() }),
+                }
+            }
         }
     }
 }
@@ -148,6 +179,9 @@ pub enum EvalError {
     /// The result would be larger, or nest deeper, than any payload: `States.DataLimitExceeded`.
     #[error("the value of the field '{field}' exceeds {EVALUATION_BYTES_MAX} bytes, or nests too deeply")]
     TooLarge { field: String },
+    /// A JSONata expression has no value, or not one for its field: `States.QueryEvaluationError`.
+    #[error("{source}")]
+    Query { source: Box<QueryError> },
 }
 
 impl EvalError {
@@ -157,6 +191,15 @@ impl EvalError {
             EvalError::Path { .. } | EvalError::Argument { .. } => "States.Runtime",
             EvalError::Intrinsic { .. } => "States.IntrinsicFailure",
             EvalError::TooLarge { .. } => "States.DataLimitExceeded",
+            EvalError::Query { .. } => "States.QueryEvaluationError",
+        }
+    }
+
+    /// `location` of the event EvaluationFailed: the field that failed, of JSONata alone.
+    pub fn location(&self) -> Option<&str> {
+        match self {
+            EvalError::Query { source } => Some(&source.field),
+            _ => None,
         }
     }
 

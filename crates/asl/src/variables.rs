@@ -5,6 +5,17 @@ use serde_json::Value;
 
 use crate::Name;
 
+/// AWS's limit of a variable's name.
+const NAME_CHARS_MAX: usize = 80;
+
+/// Whether a variable may be called `name`: a Unicode identifier of at most 80 characters.
+pub(crate) fn is_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(char::is_alphabetic)
+        && chars.all(|c| c.is_alphanumeric() || c == '_')
+        && name.chars().count() <= NAME_CHARS_MAX
+}
+
 /// The workflow variables that a state sees: its own scope's, then those of the scopes around it.
 ///
 /// A branch of a Parallel state and an iteration of a Map state read the variables around them and assign only in

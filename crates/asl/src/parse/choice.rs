@@ -4,12 +4,13 @@ use serde_json::Value;
 
 use crate::ast::{Choice, ChoiceRule, Comparison, Condition, DataKind, Operand, Operator};
 use crate::json::{Json, Node};
-use crate::{Path, ReferencePath};
+use crate::{Jsonata, Path, ReferencePath};
 
-use super::Checker;
 use super::fields::Fields;
+use super::template::Reads;
+use super::{Checker, assign};
 
-const SELECTORS: &[&str] = &["And", "Or", "Not", "Variable", "Condition"];
+const SELECTORS: &[&str] = &["And", "Or", "Not", "Variable"];
 
 /// Every data-test operator.
 const OPERATORS: &[&str] = &[
@@ -59,48 +60,69 @@ pub(super) fn choice(c: &mut Checker, state: &Fields<'_>) -> Option<Choice> {
     let default = state.string(c, "Default").map(Into::into);
     let mut rules = Vec::new();
     for (node, location) in state.list(c, "Choices")? {
-        let Some(fields) = Fields::of(c, node, &location) else { continue };
-        fields.required(c, &["Next"]);
+        let Some(fields) = state.inner(c, node, &location) else { continue };
         let comment = fields.string(c, "Comment").map(str::to_owned);
-        let next = fields.string(c, "Next");
-        super::state::refuse_later(c, &fields);
-        if let (Some(condition), Some(next)) = (condition(c, &fields, &["Next", "Assign", "Output"]), next) {
-            rules.push(ChoiceRule { comment, condition, assign: None, output: None, next: next.into() });
+        let condition = if state.is_jsonata() {
+            fields.required(c, &["Condition", "Next"]);
+            let of_path = [SELECTORS, OPERATORS].concat();
+            fields.only_by_language(c, &["Assign", "Comment", "Next"], &of_path, &["Condition", "Output"]);
+            jsonata(c, &fields)
+        } else {
+            fields.required(c, &["Next"]);
+            condition(c, &fields, &["Assign", "Next"], &["Condition", "Output"])
+        };
+        let assign = assign::assign(c, &fields, Reads::INPUT);
+        let output = fields.template(c, "Output", Reads::INPUT);
+        if let (Some(condition), Some(next)) = (condition, fields.string(c, "Next")) {
+            rules.push(ChoiceRule { comment, condition, assign, output, next: next.into() });
         }
     }
     Some(Choice { rules, default })
 }
 
-/// Recurses as deep as the JSON, which its parser bounds. Only the outermost rule has `extra` fields.
-fn condition(c: &mut Checker, fields: &Fields<'_>, extra: &[&str]) -> Option<Condition> {
-    if fields.has("Condition") {
-        let message = "The QueryLanguage is set to 'JSONPath', but field 'Condition' is only supported for the 'JSONata' QueryLanguage";
-        c.error(message, &fields.location, &fields.get("Condition")?.range);
-        return None;
+/// `Condition`: an expression, or `true` or `false`.
+fn jsonata(c: &mut Checker, fields: &Fields<'_>) -> Option<Condition> {
+    let node = fields.get("Condition")?;
+    if let Some(expression) = fields.jsonata(c, "Condition") {
+        return expression.map(Condition::Jsonata);
     }
+    if let Json::Bool(value) = node.json {
+        return Jsonata::parse(if value { "true" } else { "false" }).ok().map(Condition::Jsonata);
+    }
+    c.error("Expected value of type Boolean", &fields.at("Condition"), &node.range);
+    None
+}
+
+/// Recurses as deep as the JSON, which its parser bounds. Only the outermost rule has fields that are `extra`, or would
+/// have them in JSONata.
+fn condition(c: &mut Checker, fields: &Fields<'_>, extra: &[&str], jsonata: &[&str]) -> Option<Condition> {
     let selectors: Vec<&str> = SELECTORS.iter().copied().filter(|name| fields.has(name)).collect();
     let allowed: Vec<&str> = match selectors[..] {
         ["Variable"] => [&["Variable", "Comment"], OPERATORS, extra].concat(),
         [selector] => [&[selector, "Comment"], extra].concat(),
         _ => [SELECTORS, &["Comment"], OPERATORS, extra].concat(),
     };
-    let known = fields.only(c, &allowed);
+    let known = fields.only_by_language(c, &allowed, &[], jsonata);
     match selectors[..] {
+        // The wrong language, which was reported.
+        [] if !jsonata.is_empty() && fields.has("Condition") => None,
         ["Variable"] => test(c, fields, known),
         ["Not"] => {
             let inner = fields.object(c, "Not")?;
-            Some(Condition::Not(Box::new(condition(c, &inner, &[])?)))
+            Some(Condition::Not(Box::new(condition(c, &inner, &[], &[])?)))
         }
         [name @ ("And" | "Or")] => {
             let mut list = Vec::new();
             for (node, location) in fields.list(c, name)? {
-                let inner = Fields::of(c, node, &location);
-                list.extend(inner.and_then(|inner| condition(c, &inner, &[])));
+                let inner = fields.inner(c, node, &location);
+                list.extend(inner.and_then(|inner| condition(c, &inner, &[], &[])));
             }
             Some(if name == "And" { Condition::And(list) } else { Condition::Or(list) })
         }
         _ => {
-            let message = format!("The object must have only one of the following fields, [{}]", SELECTORS.join(", "));
+            // As AWS says it in either language.
+            let names = "And, Or, Not, Variable, Condition";
+            let message = format!("The object must have only one of the following fields, [{names}]");
             c.error(message, &fields.location, &fields.range);
             None
         }

@@ -1,9 +1,11 @@
 //! Reads the members of one JSON object, and says what is wrong with them.
 
+use crate::ast::QueryLanguage;
 use crate::json::{Json, Member, Node, Range};
 
 use super::Checker;
 use super::suggest::did_you_mean;
+use super::template::{Place, Reads};
 
 /// Seconds that AWS takes for waits and timeouts.
 pub(super) const SECONDS_MAX: u64 = 99_999_999;
@@ -14,16 +16,36 @@ pub(super) struct Fields<'n> {
     pub members: &'n [Member],
     pub location: String,
     pub range: Range,
+    /// Of the state that it belongs to.
+    pub language: QueryLanguage,
+    /// How much of the location is the state's: errors of JSONata name their field from there.
+    pub state_len: usize,
 }
 
 impl<'n> Fields<'n> {
-    /// The node as an object.
+    /// The node as an object outside of any state.
     pub(super) fn of(c: &mut Checker, node: &'n Node, location: &str) -> Option<Fields<'n>> {
         let Some(members) = node.as_members() else {
             c.error("Expected value of type Object", location, &node.range);
             return None;
         };
-        Some(Fields { members, location: location.to_owned(), range: node.range.clone() })
+        let (location, range) = (location.to_owned(), node.range.clone());
+        Some(Fields { members, location, range, language: QueryLanguage::JsonPath, state_len: 0 })
+    }
+
+    /// A node somewhere inside of this object, as an object of the same state.
+    pub(super) fn inner(&self, c: &mut Checker, node: &'n Node, location: &str) -> Option<Fields<'n>> {
+        let fields = Fields::of(c, node, location)?;
+        Some(Fields { language: self.language, state_len: self.state_len, ..fields })
+    }
+
+    /// Where a value of the object stands.
+    pub(super) fn place(&self, reads: Reads) -> Place {
+        Place { language: self.language, state_len: self.state_len, reads }
+    }
+
+    pub(super) fn is_jsonata(&self) -> bool {
+        self.language == QueryLanguage::Jsonata
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
@@ -41,16 +63,29 @@ impl<'n> Fields<'n> {
 
     /// Reports members whose names are not in `allowed`. True if there are none.
     pub(super) fn only(&self, c: &mut Checker, allowed: &[&str]) -> bool {
+        self.only_by_language(c, allowed, &[], &[])
+    }
+
+    /// The same, where some names are of one query language alone.
+    pub(super) fn only_by_language(&self, c: &mut Checker, both: &[&str], path: &[&str], jsonata: &[&str]) -> bool {
+        let (own, other) = if self.is_jsonata() { (jsonata, path) } else { (path, jsonata) };
         let mut all = true;
-        for member in self.members.iter().filter(|member| !allowed.contains(&member.key.as_str())) {
+        for member in self.members {
+            let name = member.key.as_str();
+            if both.contains(&name) || own.contains(&name) {
+                continue;
+            }
             all = false;
-            let help = did_you_mean(&member.key, allowed.iter().copied());
-            c.error_with_help(
-                format!("Field '{}' is not supported", member.key),
-                &self.location,
-                &member.key_range,
-                help,
-            );
+            if other.contains(&name) {
+                let (set, needed) = if self.is_jsonata() { ("JSONata", "JSONPath") } else { ("JSONPath", "JSONata") };
+                let message = format!(
+                    "The QueryLanguage is set to '{set}', but field '{name}' is only supported for the '{needed}' QueryLanguage"
+                );
+                c.error(message, &self.location, &member.value.range);
+                continue;
+            }
+            let help = did_you_mean(name, both.iter().chain(own).copied());
+            c.error_with_help(format!("Field '{name}' is not supported"), &self.location, &member.key_range, help);
         }
         all
     }
@@ -108,7 +143,7 @@ impl<'n> Fields<'n> {
     }
 
     pub(super) fn object(&self, c: &mut Checker, name: &str) -> Option<Fields<'n>> {
-        Fields::of(c, self.get(name)?, &self.at(name))
+        self.inner(c, self.get(name)?, &self.at(name))
     }
 
     /// An array that must not be empty, with each item's location.

@@ -3,8 +3,9 @@
 use crate::ast::{Catcher, Jitter, Retrier};
 use crate::json::Node;
 
-use super::Checker;
 use super::fields::{Fields, SECONDS_MAX};
+use super::template::Reads;
+use super::{Checker, assign};
 
 /// AWS's limit of `MaxDelaySeconds`: 366 days.
 const DELAY_SECONDS_MAX: u64 = 31_622_400;
@@ -54,14 +55,15 @@ pub(super) fn catchers(c: &mut Checker, state: &Fields<'_>) -> Vec<Catcher> {
     let last = entries.len().saturating_sub(1);
     let mut catchers = Vec::with_capacity(entries.len());
     for (i, fields) in entries.iter().enumerate() {
-        fields.only(c, &["Assign", "Comment", "ErrorEquals", "Next", "Output", "ResultPath"]);
+        fields.only_by_language(c, &["Assign", "Comment", "ErrorEquals", "Next"], &["ResultPath"], &["Output"]);
         fields.required(c, &["ErrorEquals", "Next"]);
         fields.string(c, "Comment");
-        super::state::refuse_later(c, fields);
         let error_equals = error_equals(c, fields, i == last);
         let result_path = fields.result_path(c);
+        let assign = assign::assign(c, fields, Reads::ERROR);
+        let output = fields.template(c, "Output", Reads::ERROR);
         if let Some(next) = fields.string(c, "Next") {
-            catchers.push(Catcher { error_equals, result_path, assign: None, output: None, next: next.into() });
+            catchers.push(Catcher { error_equals, result_path, assign, output, next: next.into() });
         }
     }
     catchers
@@ -73,7 +75,7 @@ fn entries<'n>(c: &mut Checker, state: &Fields<'n>, name: &str) -> Vec<Fields<'n
         return Vec::new();
     }
     let list = state.list(c, name).unwrap_or_default();
-    list.into_iter().filter_map(|(node, location)| Fields::of(c, node, &location)).collect()
+    list.into_iter().filter_map(|(node, location)| state.inner(c, node, &location)).collect()
 }
 
 fn error_equals(c: &mut Checker, fields: &Fields<'_>, last: bool) -> Vec<String> {

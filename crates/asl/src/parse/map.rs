@@ -2,35 +2,65 @@
 
 use crate::Path;
 use crate::ast::{Count, ExecutionType, Items, Map, ProcessorConfig, ProcessorMode};
+use crate::json::Json;
+use crate::query::expression_text;
 
 use super::fields::Fields;
-use super::{Checker, scope};
+use super::template::Reads;
+use super::{Checker, DISTRIBUTED_RUNS, map_data, scope};
+
+/// Fields of Distributed Map alone.
+const DISTRIBUTED: &[&str] = &["ItemReader", "ItemBatcher", "ResultWriter", "Label"];
+
+/// AWS's limit of `Label`.
+const LABEL_CHARS_MAX: usize = 40;
 
 pub(super) fn map(c: &mut Checker, state: &Fields<'_>) -> Option<Map> {
     state.exactly_one(c, &["ItemProcessor", "Iterator"]);
     state.at_most_one(c, &["ItemSelector", "Parameters"]);
-    let items_path = state.reference_path(c, "ItemsPath", true);
-    let max_concurrency = state.count(c, "MaxConcurrency");
-    let tolerated_failure_count = state.count(c, "ToleratedFailureCount");
+    let items = items(c, state);
+    let max_concurrency = state.count(c, "MaxConcurrency", 0, u64::MAX);
+    let tolerated_failure_count = state.count(c, "ToleratedFailureCount", 0, u64::MAX);
     let tolerated_failure_percentage = state.percentage(c, "ToleratedFailurePercentage");
     let legacy_iterator = !state.has("ItemProcessor");
     let processor = state.object(c, if legacy_iterator { "Iterator" } else { "ItemProcessor" })?;
     processor.only(c, &["Comment", "ProcessorConfig", "StartAt", "States"]);
     processor.string(c, "Comment");
     let config = config(c, &processor);
+    if config.mode == ProcessorMode::Inline {
+        for name in DISTRIBUTED {
+            if let Some(node) = state.get(name) {
+                let message = format!("Field '{name}' is only supported for Map states in DISTRIBUTED mode");
+                c.error(message, &state.at(name), &node.range);
+            }
+        }
+    }
     Some(Map {
-        items: Items::Path(items_path.map_or_else(Path::whole_input, |path| path.as_path().clone())),
+        items,
+        label: label(c, state),
+        reader: map_data::reader(c, state),
+        batcher: map_data::batcher(c, state),
+        writer: map_data::writer(c, state),
         processor: scope::branch(c, &processor)?,
         config,
-        label: None,
-        reader: None,
-        batcher: None,
-        writer: None,
         legacy_iterator,
         max_concurrency: max_concurrency.unwrap_or(Count::Literal(0)),
         tolerated_failure_count,
         tolerated_failure_percentage,
     })
+}
+
+/// `ItemsPath`, or `Items`: an array, or an expression.
+fn items(c: &mut Checker, state: &Fields<'_>) -> Items {
+    let Some(node) = state.get("Items").filter(|_| state.is_jsonata()) else {
+        let path = state.reference_path(c, "ItemsPath", true);
+        return Items::Path(path.map_or_else(Path::whole_input, |path| path.as_path().clone()));
+    };
+    let is_array = matches!(node.json, Json::Array(_));
+    if !is_array && node.as_str().and_then(expression_text).is_none() {
+        c.error("Expected value of type Array", &state.at("Items"), &node.range);
+    }
+    state.template(c, "Items", Reads::INPUT).map_or_else(|| Items::Path(Path::whole_input()), Items::Template)
 }
 
 fn config(c: &mut Checker, processor: &Fields<'_>) -> ProcessorConfig {
@@ -48,10 +78,34 @@ fn config(c: &mut Checker, processor: &Fields<'_>) -> ProcessorConfig {
             if found.is_none() {
                 fields.required(c, &["ExecutionType"]);
             }
-            let range = fields.get("Mode").map_or(fields.range.clone(), |node| node.range.clone());
-            c.error("Distributed Map is not supported yet", &fields.at("Mode"), &range);
+            if !DISTRIBUTED_RUNS {
+                let range = fields.get("Mode").map_or(fields.range.clone(), |node| node.range.clone());
+                c.error("Distributed Map is not supported yet", &fields.at("Mode"), &range);
+            }
         }
         _ => {}
     }
     ProcessorConfig { mode, execution_type }
+}
+
+/// At most 40 characters, no two alike in one definition, and none that an ARN or a log would not bear.
+fn label(c: &mut Checker, state: &Fields<'_>) -> Option<String> {
+    let label = state.string(c, "Label")?;
+    let node = state.get("Label")?;
+    let refused = |c: char| c.is_whitespace() || c.is_control() || "?*<>{}[]:;,\\|^~$#%&`\"".contains(c);
+    let message = if label.is_empty() {
+        Some("Value cannot be empty".to_owned())
+    } else if label.chars().count() > LABEL_CHARS_MAX {
+        Some(format!("The label '{label}' exceeds the {LABEL_CHARS_MAX}-character limit allowed by the service"))
+    } else if label.contains(refused) {
+        Some(format!("The label '{label}' contains characters that are not allowed"))
+    } else if !c.labels.insert(label.to_owned()) {
+        Some(format!("Duplicate Label: {label}"))
+    } else {
+        None
+    };
+    if let Some(message) = message {
+        c.error(message, &state.at("Label"), &node.range);
+    }
+    Some(label.to_owned())
 }

@@ -1,10 +1,12 @@
 //! Text to [`StateMachine`]: one pass over the JSON that builds the machine and collects every finding.
 
+mod assign;
 mod choice;
 mod fields;
 mod graph;
 mod handlers;
 mod map;
+mod map_data;
 mod paths;
 mod resource;
 mod scope;
@@ -14,7 +16,6 @@ mod template;
 
 use std::collections::HashSet;
 
-use crate::grammar;
 use crate::json::{self, Range};
 use crate::limits::DEFINITION_BYTES_MAX;
 use crate::{Diagnostic, Diagnostics, QueryLanguage, Severity, Span, StateMachine, SyntaxError, Template};
@@ -29,6 +30,17 @@ const TOO_DEEP: &str = "TOO_DEEPLY_NESTED";
 const NO_DOLLAR: &str = "NO_DOLLAR";
 const NO_PATH: &str = "NO_PATH";
 const STATIC_RESULT: &str = "PASS_RESULT_IS_STATIC";
+const INVALID_JSONATA: &str = "INVALID_JSONATA_EXPRESSION";
+const UNSUPPORTED_JSONATA: &str = "UNSUPPORTED_JSONATA_EXPRESSION";
+
+/// Whether the interpreter runs JSONata states; until then they are refused.
+const JSONATA_RUNS: bool = false;
+
+/// Whether the interpreter knows `Assign`; until then it is refused.
+const VARIABLES_RUN: bool = false;
+
+/// Whether the engine runs Map states in DISTRIBUTED mode; until then they are refused.
+const DISTRIBUTED_RUNS: bool = false;
 
 /// Parses and validates a definition; every error comes back in one pass. Warnings alone do not refuse it.
 pub fn parse(text: &str) -> Result<StateMachine, Diagnostics> {
@@ -44,9 +56,12 @@ pub fn validate(text: &str) -> Diagnostics {
 }
 
 /// Parses a payload template alone.
-pub(crate) fn parse_template(text: &str) -> Result<Template, Diagnostics> {
+pub(crate) fn parse_template(text: &str, field: &str, language: QueryLanguage) -> Result<Template, Diagnostics> {
     let mut checker = Checker::default();
-    let template = checker.document(text).map(|node| template::compile(&mut checker, &node, "/"));
+    let template = checker.document(text).map(|node| {
+        let place = template::Place { language, state_len: 0, reads: template::Reads::ALL };
+        template::compile(&mut checker, &node, &format!("/{field}"), place)
+    });
     let found = checker.found.locate(text);
     match template {
         Some(template) if !found.has_errors() => Ok(template),
@@ -74,6 +89,8 @@ struct Checker {
     language: QueryLanguage,
     /// The states of all scopes so far: their names are unique in the whole machine.
     names: HashSet<String>,
+    /// The labels of Map states so far: they are unique too.
+    labels: HashSet<String>,
 }
 
 impl Checker {
@@ -155,11 +172,7 @@ impl Checker {
 
     /// A path or call that does not parse: AWS's wording, what our parser expected as help.
     fn not_an_expression(&mut self, message: &str, location: &str, node: &json::Node, error: &SyntaxError) {
-        // Where in the string, as far as escapes let it be told.
-        let unescaped = node.as_str().map_or(0, str::len) + 2 == node.range.len();
-        let start = if unescaped { node.range.start + 1 + error.offset } else { node.range.start };
-        let range = start.min(node.range.end - 1)..node.range.end;
-        let message = if grammar::is_variable(error) { "Variables are not supported yet" } else { message };
+        let range = template::within(node, error.offset);
         self.error_with_help(message, location, &range, Some(error.message.clone()));
     }
 }

@@ -21,8 +21,12 @@ pub(super) fn machine(c: &mut Checker, node: &Node) -> Option<StateMachine> {
     let fields = Fields::of(c, node, "/")?;
     fields.only(c, &["Comment", "QueryLanguage", "StartAt", "States", "TimeoutSeconds", "Version"]);
     fields.choice(c, "Version", &[("1.0", ())]);
-    let language = fields.choice(c, "QueryLanguage", LANGUAGES).unwrap_or_default();
-    if language == QueryLanguage::Jsonata {
+    let language = match fields.get("QueryLanguage") {
+        None => QueryLanguage::JsonPath,
+        // AWS takes what is neither for JSONata.
+        Some(_) => fields.choice(c, "QueryLanguage", LANGUAGES).unwrap_or(QueryLanguage::Jsonata),
+    };
+    if language == QueryLanguage::Jsonata && !super::JSONATA_RUNS {
         c.error(NO_JSONATA, "/QueryLanguage", &fields.get("QueryLanguage")?.range);
     }
     c.language = language;

@@ -2,56 +2,84 @@
 
 use crate::ast::{Fail, Selection, State, StateKind, Task, Transition, Wait};
 use crate::json::{Json, Node};
-use crate::{Name, QueryLanguage, ResultPath, Seconds};
+use crate::{Name, QueryLanguage, ResultPath, Seconds, Template};
 
-use super::fields::Fields;
+use super::fields::{Fields, SECONDS_MAX};
 use super::suggest::did_you_mean;
-use super::{Checker, STATIC_RESULT, choice, handlers, map, resource, scope};
+use super::template::Reads;
+use super::{Checker, STATIC_RESULT, assign, choice, handlers, map, resource, scope};
 
 const TYPES: &[&str] = &["Task", "Pass", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map"];
 
+/// The fields of a type: those of both query languages, of JSONPath alone, of JSONata alone.
+struct Allowed {
+    both: &'static [&'static [&'static str]],
+    path: &'static [&'static [&'static str]],
+    jsonata: &'static [&'static str],
+}
+
 const COMMON: &[&str] = &["Type", "Comment", "QueryLanguage"];
-const SELECTION: &[&str] = &["InputPath", "OutputPath"];
 const TRANSITION: &[&str] = &["Next", "End"];
+const HANDLED: &[&str] = &["Retry", "Catch"];
+const SELECTION: &[&str] = &["InputPath", "OutputPath"];
 const RESULT: &[&str] = &["Parameters", "ResultPath"];
-const HANDLED: &[&str] = &["ResultSelector", "Retry", "Catch"];
-const TASK: &[&str] =
-    &["Credentials", "HeartbeatSeconds", "HeartbeatSecondsPath", "Resource", "TimeoutSeconds", "TimeoutSecondsPath"];
 const MAP: &[&str] = &[
+    "ItemBatcher",
     "ItemProcessor",
+    "ItemReader",
     "ItemSelector",
-    "ItemsPath",
     "Iterator",
+    "Label",
     "MaxConcurrency",
-    "MaxConcurrencyPath",
+    "ResultWriter",
     "ToleratedFailureCount",
-    "ToleratedFailureCountPath",
     "ToleratedFailurePercentage",
-    "ToleratedFailurePercentagePath",
 ];
+const MAP_PATHS: &[&str] =
+    &["ItemsPath", "MaxConcurrencyPath", "ToleratedFailureCountPath", "ToleratedFailurePercentagePath"];
 
-/// Fields of Distributed Map alone.
-const DISTRIBUTED: &[&str] = &["ItemReader", "ItemBatcher", "ResultWriter", "Label"];
-
-/// What AWS accepts on a type in a JSONPath state, and what only in a JSONata state.
-fn allowed(kind: &str) -> (Vec<&'static str>, &'static [&'static str]) {
-    let (groups, jsonata): (&[&[&str]], &[&str]) = match kind {
-        "Task" => (&[SELECTION, TRANSITION, RESULT, HANDLED, TASK, &["Assign"]], &["Arguments", "Output"]),
-        "Pass" => (&[SELECTION, TRANSITION, RESULT, &["Result", "Assign"]], &["Output"]),
-        "Choice" => (&[SELECTION, &["Choices", "Default", "Assign"]], &["Output"]),
-        "Wait" => {
-            (&[SELECTION, TRANSITION, &["Seconds", "SecondsPath", "Timestamp", "TimestampPath", "Assign"]], &["Output"])
+fn allowed(kind: &str) -> Allowed {
+    match kind {
+        "Task" => Allowed {
+            both: &[
+                COMMON,
+                TRANSITION,
+                HANDLED,
+                &["Assign", "Credentials", "HeartbeatSeconds", "Resource", "TimeoutSeconds"],
+            ],
+            path: &[SELECTION, RESULT, &["HeartbeatSecondsPath", "ResultSelector", "TimeoutSecondsPath"]],
+            jsonata: &["Arguments", "Output"],
+        },
+        "Pass" => Allowed {
+            both: &[COMMON, TRANSITION, &["Assign"]],
+            path: &[SELECTION, RESULT, &["Result"]],
+            jsonata: &["Output"],
+        },
+        "Choice" => {
+            Allowed { both: &[COMMON, &["Assign", "Choices", "Default"]], path: &[SELECTION], jsonata: &["Output"] }
         }
-        "Succeed" => (&[SELECTION], &["Output"]),
-        "Fail" => (&[&["Cause", "CausePath", "Error", "ErrorPath"]], &[]),
-        "Parallel" => (&[SELECTION, TRANSITION, RESULT, HANDLED, &["Branches", "Assign"]], &["Arguments", "Output"]),
-        _ => (&[SELECTION, TRANSITION, RESULT, HANDLED, MAP, DISTRIBUTED, &["Assign"]], &["Items", "Output"]),
-    };
-    (groups.iter().flat_map(|group| group.iter().copied()).chain(COMMON.iter().copied()).collect(), jsonata)
+        "Wait" => Allowed {
+            both: &[COMMON, TRANSITION, &["Assign", "Seconds", "Timestamp"]],
+            path: &[SELECTION, &["SecondsPath", "TimestampPath"]],
+            jsonata: &["Output"],
+        },
+        "Succeed" => Allowed { both: &[COMMON], path: &[SELECTION], jsonata: &["Output"] },
+        "Fail" => Allowed { both: &[COMMON, &["Cause", "Error"]], path: &[&["CausePath", "ErrorPath"]], jsonata: &[] },
+        "Parallel" => Allowed {
+            both: &[COMMON, TRANSITION, HANDLED, &["Assign", "Branches"]],
+            path: &[SELECTION, RESULT, &["ResultSelector"]],
+            jsonata: &["Arguments", "Output"],
+        },
+        _ => Allowed {
+            both: &[COMMON, TRANSITION, HANDLED, MAP, &["Assign"]],
+            path: &[SELECTION, RESULT, MAP_PATHS, &["ResultSelector"]],
+            jsonata: &["Items", "Output"],
+        },
+    }
 }
 
 pub(super) fn state(c: &mut Checker, name: &str, node: &Node, location: &str) -> Option<State> {
-    let fields = Fields::of(c, node, location)?;
+    let mut fields = Fields::of(c, node, location)?;
     if !fields.has("Type") {
         fields.required(c, &["Type"]);
         return None;
@@ -63,20 +91,19 @@ pub(super) fn state(c: &mut Checker, name: &str, node: &Node, location: &str) ->
         c.error_with_help(message, &fields.at("Type"), &fields.get("Type")?.range, help);
         return None;
     }
-    let language = language(c, &fields);
-    if language == QueryLanguage::Jsonata {
-        // One finding says it; the fields of a JSONata state mean nothing to the rest.
-        return None;
-    }
+    (fields.language, fields.state_len) = (language(c, &fields)?, location.len());
     check_names(c, &fields, kind);
+    let reads = if matches!(kind, "Task" | "Parallel" | "Map") { Reads::RESULT } else { Reads::INPUT };
     let comment = fields.string(c, "Comment").map(str::to_owned);
     let transition = if kind_has_transition(kind) { transition(c, &fields) } else { None };
     let common = Common {
-        parameters: payload(c, &fields, if fields.has("ItemSelector") { "ItemSelector" } else { "Parameters" }),
-        result_selector: payload(c, &fields, "ResultSelector"),
+        parameters: parameters(c, &fields),
+        result_selector: fields.template(c, "ResultSelector", Reads::INPUT),
         input_path: fields.selection(c, "InputPath"),
         output_path: fields.selection(c, "OutputPath"),
         result_path: fields.result_path(c),
+        assign: assign::assign(c, &fields, reads),
+        output: fields.template(c, "Output", reads),
         retry: handlers::retriers(c, &fields),
         catch: handlers::catchers(c, &fields),
     };
@@ -95,14 +122,14 @@ pub(super) fn state(c: &mut Checker, name: &str, node: &Node, location: &str) ->
     Some(State {
         name: Name::from(name),
         comment,
-        query_language: language,
+        query_language: fields.language,
         input_path: common.input_path,
         output_path: common.output_path,
         parameters: common.parameters,
         result_selector: common.result_selector,
         result_path: common.result_path,
-        assign: None,
-        output: None,
+        assign: common.assign,
+        output: common.output,
         retry: common.retry,
         catch: common.catch,
         transition,
@@ -114,9 +141,11 @@ pub(super) fn state(c: &mut Checker, name: &str, node: &Node, location: &str) ->
 struct Common {
     input_path: Selection,
     output_path: Selection,
-    parameters: Option<crate::Template>,
-    result_selector: Option<crate::Template>,
+    parameters: Option<Template>,
+    result_selector: Option<Template>,
     result_path: ResultPath,
+    assign: Option<Template>,
+    output: Option<Template>,
     retry: Vec<crate::Retrier>,
     catch: Vec<crate::Catcher>,
 }
@@ -125,63 +154,35 @@ fn kind_has_transition(kind: &str) -> bool {
     !matches!(kind, "Choice" | "Succeed" | "Fail")
 }
 
-fn language(c: &mut Checker, fields: &Fields<'_>) -> QueryLanguage {
-    let Some(node) = fields.get("QueryLanguage") else { return c.language };
-    match fields.choice(c, "QueryLanguage", scope::LANGUAGES) {
-        Some(QueryLanguage::JsonPath) if c.language == QueryLanguage::Jsonata => {
-            let message = "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine";
-            c.error(message, &fields.location, &node.range);
-            QueryLanguage::JsonPath
-        }
-        Some(QueryLanguage::Jsonata) if c.language == QueryLanguage::JsonPath => {
-            c.error(scope::NO_JSONATA, &fields.at("QueryLanguage"), &node.range);
-            QueryLanguage::Jsonata
-        }
-        Some(language) => language,
-        None => QueryLanguage::JsonPath,
+/// The state's own language, or the machine's. `None`: it may not have the one it asks for, and that says it all.
+fn language(c: &mut Checker, fields: &Fields<'_>) -> Option<QueryLanguage> {
+    let Some(node) = fields.get("QueryLanguage") else { return Some(c.language) };
+    if node.as_str() == Some("JSONPath") && c.language == QueryLanguage::Jsonata {
+        let message = "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine";
+        c.error(message, &fields.location, &node.range);
+        return None;
     }
+    // AWS takes what is neither for JSONata.
+    let language = fields.choice(c, "QueryLanguage", scope::LANGUAGES).unwrap_or(QueryLanguage::Jsonata);
+    if language == QueryLanguage::Jsonata && !super::JSONATA_RUNS {
+        c.error(scope::NO_JSONATA, &fields.at("QueryLanguage"), &node.range);
+    }
+    Some(language)
 }
 
 fn check_names(c: &mut Checker, fields: &Fields<'_>, kind: &str) {
-    let (mut allowed, jsonata) = allowed(kind);
-    for name in jsonata {
-        if let Some(node) = fields.get(name) {
-            let message = format!(
-                "The QueryLanguage is set to 'JSONPath', but field '{name}' is only supported for the 'JSONata' QueryLanguage"
-            );
-            c.error(message, &fields.location, &node.range);
-            allowed.push(name);
-        }
-    }
-    fields.only(c, &allowed);
-    refuse_variables(c, fields);
-    if kind == "Map" {
-        for name in DISTRIBUTED {
-            if let Some(node) = fields.get(name) {
-                let message = format!("Distributed Map is not supported yet: field '{name}'");
-                c.error(message, &fields.at(name), &node.range);
-            }
-        }
-    }
+    let Allowed { both, path, jsonata } = allowed(kind);
+    fields.only_by_language(c, &both.concat(), &path.concat(), jsonata);
 }
 
-fn refuse_variables(c: &mut Checker, fields: &Fields<'_>) {
-    if let Some(node) = fields.get("Assign") {
-        c.error("Variables are not supported yet: field 'Assign'", &fields.at("Assign"), &node.range);
-    }
-}
-
-/// `Assign` and `Output` of catchers and choice rules.
-pub(super) fn refuse_later(c: &mut Checker, fields: &Fields<'_>) {
-    refuse_variables(c, fields);
-    if let Some(node) = fields.get("Output") {
-        let message = "The QueryLanguage is set to 'JSONPath', but field 'Output' is only supported for the 'JSONata' QueryLanguage";
-        c.error(message, &fields.location, &node.range);
-    }
-}
-
-fn payload(c: &mut Checker, fields: &Fields<'_>, name: &str) -> Option<crate::Template> {
-    fields.get(name).map(|node| super::template::compile(c, node, &fields.at(name)))
+/// What the state works on instead of its input, under the name that it has in this type and language.
+fn parameters(c: &mut Checker, fields: &Fields<'_>) -> Option<Template> {
+    let name = match fields.language {
+        _ if fields.has("ItemSelector") => "ItemSelector",
+        QueryLanguage::JsonPath => "Parameters",
+        QueryLanguage::Jsonata => "Arguments",
+    };
+    fields.template(c, name, Reads::INPUT)
 }
 
 fn transition(c: &mut Checker, fields: &Fields<'_>) -> Option<Transition> {
@@ -223,14 +224,19 @@ fn task(c: &mut Checker, fields: &Fields<'_>) -> Option<Task> {
     Some(Task { resource, timeout, heartbeat, credentials })
 }
 
-fn credentials(c: &mut Checker, fields: &Fields<'_>) -> Option<crate::Template> {
+fn credentials(c: &mut Checker, fields: &Fields<'_>) -> Option<Template> {
+    let template = fields.template(c, "Credentials", Reads::INPUT);
+    if fields.is_jsonata() && fields.get("Credentials")?.as_str().is_some() {
+        return template;
+    }
     let credentials = fields.object(c, "Credentials")?;
-    if !credentials.has("RoleArn") && !credentials.has("RoleArn.$") {
+    let names: &[&str] = if fields.is_jsonata() { &["RoleArn"] } else { &["RoleArn", "RoleArn.$"] };
+    if !names.iter().any(|name| credentials.has(name)) {
         let message = "The field 'RoleArn' is required but was missing";
         c.error(message, &credentials.location, &credentials.range);
     }
-    credentials.only(c, &["RoleArn", "RoleArn.$"]);
-    payload(c, fields, "Credentials")
+    credentials.only(c, names);
+    template
 }
 
 fn result(c: &mut Checker, fields: &Fields<'_>) -> Option<serde_json::Value> {
@@ -254,9 +260,16 @@ fn dynamic_key(node: &Node) -> Option<crate::json::Range> {
 }
 
 fn wait(c: &mut Checker, fields: &Fields<'_>) -> Option<Wait> {
-    fields.exactly_one(c, &["SecondsPath", "Seconds", "TimestampPath", "Timestamp"]);
+    let names: &[&str] = match fields.language {
+        QueryLanguage::JsonPath => &["SecondsPath", "Seconds", "TimestampPath", "Timestamp"],
+        QueryLanguage::Jsonata => &["Seconds", "Timestamp"],
+    };
+    fields.exactly_one(c, names);
     if fields.has("Seconds") {
-        let seconds = fields.integer(c, "Seconds", 0, super::fields::SECONDS_MAX)?;
+        if let Some(expression) = fields.jsonata(c, "Seconds") {
+            return expression.map(|expression| Wait::Seconds(Seconds::Jsonata(expression)));
+        }
+        let seconds = fields.integer(c, "Seconds", 0, SECONDS_MAX)?;
         return Some(Wait::Seconds(Seconds::Literal(seconds)));
     }
     if fields.has("SecondsPath") {
@@ -264,6 +277,9 @@ fn wait(c: &mut Checker, fields: &Fields<'_>) -> Option<Wait> {
     }
     if fields.has("TimestampPath") {
         return fields.reference_path(c, "TimestampPath", false).map(Wait::TimestampPath);
+    }
+    if let Some(expression) = fields.jsonata(c, "Timestamp") {
+        return expression.map(Wait::TimestampJsonata);
     }
     let text = fields.string(c, "Timestamp")?;
     if base::Timestamp::parse_rfc3339(text).is_err() {
