@@ -166,6 +166,8 @@ impl Pieces {
         if self.source_ended {
             return Ok(None);
         }
+        // An object in memory always has its next piece; others must have their turn all the same.
+        tokio::task::coop::consume_budget().await;
         let received = self.source.next().await.transpose().map_err(unreadable)?;
         self.source_ended = received.is_none();
         Ok(received)
