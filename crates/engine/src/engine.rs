@@ -54,7 +54,8 @@ impl Engine {
         let catalog = Catalog::start(store.clone(), clock.clone()).await?;
         let tokens = Tokens::new(token_key(&*store, &entropy).await?);
         let activities = Activities::new(catalog.clone(), options.activity_pollers_max);
-        let dispatcher = Dispatcher::new(store.clone(), invoker, activities.clone(), entropy.clone(), options);
+        let dispatcher =
+            Dispatcher::new(store.clone(), invoker, activities.clone(), entropy.clone(), clock.clone(), options);
         let inner = Inner {
             store,
             clock,

@@ -13,6 +13,7 @@
 //! | `execution-end` cell id | `EndRecord`; absent while it runs |
 //! | `execution-run` cell id | the interpreter's snapshot, or its first part; absent once it ended |
 //! | `execution-run` cell id part | a further part (1 byte, from 1) of a long snapshot |
+//! | `execution-stop` cell id task | version and ARN of a child execution that is to be stopped |
 //! | `execution-list` account region machine !start cell id | empty |
 //! | `history` cell id first-event-id | events of one turn |
 
@@ -82,6 +83,15 @@ pub(crate) fn run(id: ExecutionId) -> Key {
 
 pub(crate) fn runs_of_cell(cell: u8) -> Key {
     Key::new("execution-run").u8(cell)
+}
+
+/// A child that is to be stopped because its parent's task no longer waits for it.
+pub(crate) fn stop(id: ExecutionId, task: u64) -> Key {
+    of("execution-stop", id).u64(task)
+}
+
+pub(crate) fn stops_of_cell(cell: u8) -> Key {
+    Key::new("execution-stop").u8(cell)
 }
 
 pub(crate) fn history(id: ExecutionId) -> Key {

@@ -59,6 +59,29 @@ pub async fn world_at(
     clock: Arc<dyn Clock>,
     options: Options,
 ) -> World {
+    let mut sqs = Service::new("sqs");
+    sqs.operation("SendMessage", |_: Call, input: Value| async move {
+        if input["QueueUrl"] == "http://h/1/gone" {
+            return Err(Fault::client("QueueDoesNotExist", "The specified queue does not exist."));
+        }
+        Ok(json!({"MessageId": "m-1", "Body": input["MessageBody"]}))
+    });
+    let mut logs = Service::new("logs");
+    logs.operation("DescribeLogGroups", |_: Call, input: Value| async move {
+        let there = input["logGroupNamePrefix"] == "/there";
+        Ok::<_, Fault>(json!({"logGroups": if there { json!([{"logGroupName": "/there"}]) } else { json!([]) }}))
+    });
+    world_with(store, functions, clock, options, vec![sqs, logs]).await
+}
+
+/// A world with services of the test's own beside `states`.
+pub async fn world_with(
+    store: Arc<dyn Store>,
+    functions: Arc<Functions>,
+    clock: Arc<dyn Clock>,
+    options: Options,
+    services: Vec<Service>,
+) -> World {
     let entropy = Arc::new(Entropy::from_seed(1));
     let options = Options { activity_poll_ms: 50, ..options };
     let engine = Engine::new(store.clone(), clock.clone(), entropy, functions.clone(), options).await.unwrap();
@@ -70,20 +93,7 @@ pub async fn world_at(
     }));
     let mut registry = Registry::new();
     registry.add(engine.service());
-    let mut sqs = Service::new("sqs");
-    sqs.operation("SendMessage", |_: Call, input: Value| async move {
-        if input["QueueUrl"] == "http://h/1/gone" {
-            return Err(Fault::client("QueueDoesNotExist", "The specified queue does not exist."));
-        }
-        Ok(json!({"MessageId": "m-1", "Body": input["MessageBody"]}))
-    });
-    registry.add(sqs);
-    let mut logs = Service::new("logs");
-    logs.operation("DescribeLogGroups", |_: Call, input: Value| async move {
-        let there = input["logGroupNamePrefix"] == "/there";
-        Ok::<_, Fault>(json!({"logGroups": if there { json!([{"logGroupName": "/there"}]) } else { json!([]) }}))
-    });
-    registry.add(logs);
+    services.into_iter().for_each(|service| registry.add(service));
     engine.run(registry.clone(), "http://127.0.0.1:4566").await.unwrap();
     World { store, clock, functions, engine, registry, logged }
 }

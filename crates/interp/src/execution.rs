@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use asl::{StateKind, StateMachine};
 use base::Timestamp;
+use serde_json::Value;
 
 use crate::context::ContextObject;
 use crate::failure::Failure;
@@ -22,7 +23,18 @@ pub struct Env<'a> {
     pub random: &'a mut dyn FnMut() -> u64,
     /// Makes the task token of a task that needs one.
     pub token: &'a mut dyn FnMut(TaskId) -> String,
+    /// Whether a task may be scheduled at all: if not, the execution fails with `States.Runtime` and this cause.
+    pub admit: &'a mut dyn FnMut(&Admission<'_>) -> Result<(), String>,
     pub limits: Limits,
+}
+
+/// A task that is about to be scheduled.
+#[derive(Debug)]
+pub struct Admission<'a> {
+    pub resource: &'a asl::Resource,
+    /// The task's input or the API's parameters.
+    pub parameters: &'a Value,
+    pub credentials_role_arn: Option<&'a str>,
 }
 
 /// What one input led to.

@@ -38,7 +38,7 @@ pub use effect::{
     SelectorScene,
 };
 pub use event::{Details, EventType, HistoryEvent};
-pub use execution::{Env, Execution, Step};
+pub use execution::{Admission, Env, Execution, Step};
 pub use info::ExecutionInfo;
 pub use input::{Input, TaskId, TimerId};
 pub use limits::{HISTORY_EVENTS_MAX, Limits, MAP_CONCURRENCY_MAX, PAYLOAD_BYTES_MAX, TRANSITIONS_PER_STEP_MAX};

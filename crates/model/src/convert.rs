@@ -1,7 +1,8 @@
 //! Parameters to inputs, outputs to results.
 //!
-//! Inputs and outputs of our operations have the model's names, timestamps as seconds, blobs as base64. Results have the
-//! caller's names in order, timestamps as text (`2024-01-02T03:04:05Z`) or milliseconds, bodies as text.
+//! Inputs and outputs of our operations have the model's names, timestamps as seconds, blobs as base64, but streams as
+//! text. Results have the caller's names in order, timestamps as text (`2024-01-02T03:04:05Z`) or milliseconds, bodies
+//! as text.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -44,10 +45,10 @@ impl Operation<'_> {
         let mut input = Map::new();
         for (key, value) in members {
             match structure.member(naming, &key) {
+                _ if value.is_null() => {}
                 Some(member) if member.payload != Payload::No => {
                     input.insert(member.name.clone(), body_in(value, member.payload));
                 }
-                _ if value.is_null() => {}
                 Some(member) => {
                     input.insert(member.name.clone(), self.value_in(naming, &member.kind, value, depth - 1));
                 }
@@ -101,7 +102,7 @@ impl Operation<'_> {
             let name = member.called(naming).to_owned();
             match member.payload {
                 // A stream comes after all else.
-                Payload::Stream => last = Some((name, body_out(value))),
+                Payload::Stream => last = Some((name, value)),
                 Payload::Whole => result.push((name, body_out(value))),
                 Payload::No => result.push((name, self.value_out(naming, &member.kind, value, depth - 1))),
             }
@@ -142,14 +143,13 @@ pub(crate) fn boolean(text: &str) -> Option<Value> {
     }
 }
 
-/// A body as base64: a stream is the value's JSON text, whatever it is, another body may be given as its text.
+/// A stream is the value's JSON text, whatever it is; another body may be given as its text, and is base64.
 fn body_in(value: Value, payload: Payload) -> Value {
     let text = match value {
-        Value::Null if payload == Payload::Whole => return Value::Null,
         Value::String(text) if payload == Payload::Whole => text,
         value => value.to_string(),
     };
-    Value::String(STANDARD.encode(text))
+    Value::String(if payload == Payload::Whole { STANDARD.encode(text) } else { text })
 }
 
 /// A body as text.

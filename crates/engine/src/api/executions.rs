@@ -147,7 +147,7 @@ pub(super) fn check_json(text: &str) -> Result<(), String> {
 }
 
 /// The same id for the same effect, in the form of a version 4 UUID.
-fn uuid_of(effect: &EffectId) -> String {
+pub(crate) fn uuid_of(effect: &EffectId) -> String {
     let digest = Sha256::digest(&effect.0);
     let mut hex: String = digest[..16].iter().map(|b| format!("{b:02x}")).collect();
     hex.replace_range(12..13, "4");

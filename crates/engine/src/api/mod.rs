@@ -81,6 +81,8 @@ fn decode<In: DeserializeOwned>(mut input: Value) -> Result<In, Fault> {
     serde_json::from_value(input).map_err(|error| Fault::client("SerializationException", error.to_string()))
 }
 
+pub(crate) use executions::uuid_of;
+
 /// An empty answer.
 #[derive(Serialize)]
 struct Empty {}

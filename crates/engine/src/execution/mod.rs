@@ -55,6 +55,11 @@ pub(crate) enum Input {
         cause: Option<String>,
         reply: Reply<Option<Timestamp>>,
     },
+    /// The child of a task that no longer waited for it is stopped: that need not be done again.
+    ChildStopped {
+        id: ExecutionId,
+        task: TaskId,
+    },
     /// Answers when the execution has ended.
     Watch {
         id: ExecutionId,
@@ -80,8 +85,20 @@ pub(crate) struct Started {
 /// What leaves a cell of executions once it is durable.
 pub(crate) enum Work {
     Run(Box<Job>),
-    MapRun { id: ExecutionId, task: TaskId },
-    Cancel { id: ExecutionId, task: TaskId },
+    MapRun {
+        id: ExecutionId,
+        task: TaskId,
+    },
+    Cancel {
+        id: ExecutionId,
+        task: TaskId,
+    },
+    /// Nobody waits for the task any longer that started this child, or was to start it.
+    StopChild {
+        id: ExecutionId,
+        task: TaskId,
+        child: Arc<str>,
+    },
     Log(LogLines),
 }
 

@@ -13,6 +13,8 @@ use super::{Input, Job, Outside, Start, Started, Work, execution_arn, history};
 use crate::catalog::Catalog;
 use crate::keys::{self, ExecutionId};
 use crate::record::{EndRecord, HeadRecord, Record};
+use crate::task::integration::admit;
+use crate::task::nested;
 use crate::token::Tokens;
 use crate::{Options, fault};
 
@@ -22,6 +24,9 @@ const STEP_BYTES_MAX: usize = 32 * 1024 * 1024;
 const SNAPSHOT_PART_BYTES: usize = 4 * 1024 * 1024;
 /// An execution that holds more than this at once fails.
 const SNAPSHOT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Of the record of a child that is to be stopped.
+const STOP_VERSION: u8 = 1;
 
 /// The state of one cell of executions: those that run.
 pub(crate) struct Owner {
@@ -54,6 +59,8 @@ struct Live {
     snapshot: (usize, u8),
     /// Tasks that have an entry in the outbox.
     outbox: BTreeSet<TaskId>,
+    /// Child executions that tasks wait for, by their ARNs.
+    children: BTreeMap<TaskId, Arc<str>>,
     log: Option<LogTarget>,
     ended: Option<EndRecord>,
     watchers: Vec<Watcher>,
@@ -180,6 +187,7 @@ impl Owner {
             events: history::Chunks::default(),
             snapshot: (0, 0),
             outbox: BTreeSet::new(),
+            children: BTreeMap::new(),
             log,
             ended: None,
             watchers: Vec::new(),
@@ -190,6 +198,10 @@ impl Owner {
     /// Gives an input to an execution's interpreter and takes what it says. Returns whether anything came of it.
     fn drive(&mut self, number: u64, input: interp::Input, turn: &mut Turn<'_>) -> bool {
         let settled = settled_task(&input);
+        let started = match &input {
+            interp::Input::TaskSubmitted { task, output } => Some((*task, output.clone())),
+            _ => None,
+        };
         let Some(step) = self.step(number, input, turn.now()) else { return false };
         if step.history.is_empty() && step.effects.is_empty() {
             return false;
@@ -200,6 +212,14 @@ impl Owner {
             && live.outbox.remove(&task)
         {
             turn.delete(key);
+        }
+        if let Some((task, output)) = started
+            && let Some(child) = live.children.get_mut(&task)
+            && let Some(started) = nested::submitted_child(&output)
+        {
+            *child = started;
+        } else if let Some(task) = settled {
+            live.children.remove(&task);
         }
         self.take(number, step, turn);
         true
@@ -216,9 +236,14 @@ impl Owner {
             let transitions = u32::try_from(transitions).unwrap_or(u32::MAX).max(1);
             limits.transitions_per_step_max = limits.transitions_per_step_max.min(transitions);
         }
-        let (entropy, tokens) = (&self.entropy, &self.tokens);
-        let mut env =
-            Env { now, random: &mut || entropy.next_u64(), token: &mut |task| tokens.make(id, task.0), limits };
+        let (entropy, tokens, catalog) = (&self.entropy, &self.tokens, &self.catalog);
+        let mut env = Env {
+            now,
+            random: &mut || entropy.next_u64(),
+            token: &mut |task| tokens.make(id, task.0),
+            admit: &mut |task| admit(task, catalog),
+            limits,
+        };
         Some(live.execution.step(input, &mut env))
     }
 
@@ -274,7 +299,13 @@ impl Owner {
                     turn.delete(keys::task_effect(turn.cell(), number, task.0));
                 }
                 let outside = self.outside.clone();
-                turn.effect(move || outside(Work::Cancel { id, task }));
+                match live.children.remove(&task) {
+                    None => turn.effect(move || outside(Work::Cancel { id, task })),
+                    Some(child) => {
+                        turn.put(keys::stop(id, task.0), [&[STOP_VERSION], child.as_bytes()].concat());
+                        turn.effect(move || outside(Work::StopChild { id, task, child }));
+                    }
+                }
             }
             Effect::StartTimer { timer, at } => {
                 if let Some(old) = live.timers.insert(timer, at) {
@@ -310,16 +341,34 @@ impl Owner {
                 turn.put(key.clone(), vec![1]);
             }
         }
+        let effect = effect.map(|key| EffectId::new(&key));
+        if let Some(child) = nested::child_of(&task, effect.as_ref()).filter(|_| !live.express()) {
+            live.children.insert(task.task, child);
+        }
         let job = Job {
             id,
             scope: live.head.scope(),
             execution_arn: live.arn.clone(),
             role_arn: live.role_arn.clone(),
             task,
-            effect: effect.map(|key| EffectId::new(&key)),
+            effect,
         };
         let outside = self.outside.clone();
         turn.effect(move || outside(Work::Run(Box::new(job))));
+    }
+
+    /// Issues again what a crash may have cut off: children that are to be stopped.
+    fn stop_children(&self, turn: &mut Turn<'_>) -> Result<(), Error> {
+        let stops = keys::stops_of_cell(self.cell);
+        for (key, value) in turn.scan(&Range::prefix(stops.as_bytes()))? {
+            let mut parts = KeyReader::new(&key[stops.as_bytes().len()..]);
+            let (id, task) = (self.id(parts.u64()?), TaskId(parts.u64()?));
+            let child = value.strip_prefix(&[STOP_VERSION]).and_then(|arn| std::str::from_utf8(arn).ok());
+            let child: Arc<str> = child.ok_or_else(|| Error::Corrupt("child to stop".to_owned()))?.into();
+            let outside = self.outside.clone();
+            turn.effect(move || outside(Work::StopChild { id, task, child }));
+        }
+        Ok(())
     }
 
     fn watch(&mut self, number: u64, reply: Reply<Option<EndRecord>>, turn: &mut Turn<'_>) -> Result<(), Error> {
@@ -429,7 +478,7 @@ impl Machine for Owner {
             self.resume(self.id(number), &value, parts, turn)?;
         }
         self.next_number = last.max(self.next_number.saturating_sub(1)) + 1;
-        Ok(())
+        self.stop_children(turn)
     }
 
     fn apply(&mut self, input: Input, turn: &mut Turn<'_>) -> Result<(), Error> {
@@ -469,6 +518,7 @@ impl Machine for Owner {
                 let stopped = self.drive(id.number, input, turn);
                 turn.reply(reply, stopped.then_some(turn.now()));
             }
+            Input::ChildStopped { id, task } => turn.delete(keys::stop(id, task.0)),
             Input::Watch { id, reply } => self.watch(id.number, reply, turn)?,
         }
         Ok(())

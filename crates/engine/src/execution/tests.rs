@@ -1,6 +1,7 @@
 //! The engine over the memory store, with functions that are closures.
 
 mod faults;
+mod integrations;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -6,12 +6,11 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use service::Fault;
 
-use super::integration::{FirstGeneration, http_headers};
+use super::metadata::{HttpAnswer, http_date};
+use super::optimised::{LAMBDA, with_metadata};
 use super::{Dispatcher, TaskError};
 use crate::execution::Job;
 use crate::invoker::{Invocation, Invoked};
-
-const SERVICE: FirstGeneration = FirstGeneration { prefix: "Lambda", name: "AWSLambda", base: "AWSLambdaException" };
 
 /// `"Resource": "arn:aws:lambda:..."`: the task's input is the payload, the payload is its output.
 pub(super) async fn run_by_arn(dispatcher: &Dispatcher, job: &Job) -> Result<String, TaskError> {
@@ -39,22 +38,24 @@ pub(super) async fn run_invoke(dispatcher: &Dispatcher, job: &Job) -> Result<Str
     succeeded(&invoked)?;
     let payload = if invoked.payload.is_empty() { Value::Null } else { parse(&invoked)? };
     let request_id = dispatcher.entropy.uuid();
-    let mut extra =
-        vec![("X-Amz-Executed-Version", invoked.executed_version.clone().unwrap_or_else(|| "$LATEST".into()))];
-    extra.extend(invoked.log_result.clone().map(|log| ("X-Amz-Log-Result", log)));
-    extra.push(("x-amzn-Remapped-Content-Length", "0".to_owned()));
-    extra.push(("X-Amzn-Trace-Id", format!("root=1-{};sampled=0", &request_id.replace('-', "")[..24])));
-    let metadata = http_headers(invoked.status_code, invoked.payload.len(), "application/json", &request_id, &extra);
-    let mut output = json!({"ExecutedVersion": invoked.executed_version.as_deref().unwrap_or("$LATEST")});
-    let members = output.as_object_mut().expect("made above");
-    if let Some(log) = invoked.log_result {
+    let version = invoked.executed_version.clone().unwrap_or_else(|| "$LATEST".to_owned());
+    let mut headers = Vec::from_iter(invoked.log_result.clone().map(|log| ("X-Amz-Log-Result", log)));
+    headers.extend([
+        ("X-Amz-Executed-Version", version.clone()),
+        ("x-amzn-Remapped-Content-Length", "0".to_owned()),
+        ("Connection", "keep-alive".to_owned()),
+        ("x-amzn-RequestId", request_id.clone()),
+        ("Content-Length", invoked.payload.len().to_string()),
+        ("Date", http_date(dispatcher.clock.now())),
+        ("X-Amzn-Trace-Id", format!("root=1-{};sampled=0", &request_id.replace('-', "")[..24])),
+        ("Content-Type", "application/json".to_owned()),
+    ]);
+    let answer = HttpAnswer { status: invoked.status_code, headers };
+    let mut output = json!({"ExecutedVersion": version, "Payload": payload, "StatusCode": invoked.status_code});
+    if let (Some(log), Some(members)) = (invoked.log_result, output.as_object_mut()) {
         members.insert("LogResult".into(), log.into());
     }
-    members.insert("Payload".into(), payload);
-    members.insert("SdkHttpMetadata".into(), metadata);
-    members.insert("SdkResponseMetadata".into(), json!({"RequestId": request_id}));
-    members.insert("StatusCode".into(), invoked.status_code.into());
-    Ok(output.to_string())
+    Ok(with_metadata(output, &answer, &request_id))
 }
 
 /// What the function gets: nothing at all is `{}`, and text that is JSON is that JSON, as AWS has it.
@@ -68,7 +69,7 @@ fn payload(parameter: Option<&Value>) -> String {
 
 fn invocation(job: &Job, function: String, payload: Bytes) -> Invocation {
     Invocation {
-        scope: job.scope.clone(),
+        scope: job.identity().0,
         function,
         qualifier: None,
         asynchronous: false,
@@ -80,11 +81,7 @@ fn invocation(job: &Job, function: String, payload: Bytes) -> Invocation {
 }
 
 async fn invoke(dispatcher: &Dispatcher, invocation: Invocation) -> Result<Invoked, TaskError> {
-    dispatcher
-        .invoker
-        .invoke(invocation)
-        .await
-        .map_err(|fault: Fault| SERVICE.error(&fault, &dispatcher.entropy.uuid()))
+    dispatcher.invoker.invoke(invocation).await.map_err(|fault: Fault| LAMBDA.error(&fault, &dispatcher.entropy.uuid()))
 }
 
 /// What the function raised, under the name of its error type.

@@ -2,7 +2,10 @@
 
 pub(crate) mod integration;
 mod lambda;
-mod nested;
+mod metadata;
+pub(crate) mod nested;
+mod optimised;
+mod sdk;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -11,10 +14,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use asl::{Integration, IntegrationPattern, ResourceKind};
-use base::{Entropy, Scope, Timestamp};
+use base::{Clock, Entropy, Scope, Timestamp};
 use cell::Cells;
 use futures::FutureExt;
 use interp::{Input as Told, Progress, TaskId};
+use serde_json::Value;
 use service::{Call, Fault, Registry};
 use store::Store;
 use tokio::sync::{Semaphore, SemaphorePermit, SetOnce, oneshot};
@@ -44,6 +48,7 @@ pub(crate) struct Dispatcher {
     pub invoker: Arc<dyn Invoker>,
     pub activities: Activities,
     pub entropy: Arc<Entropy>,
+    pub clock: Arc<dyn Clock>,
     /// Set last: work that stored executions want at the start may be done before.
     pub cells: SetOnce<Cells<Input>>,
     pub endpoint: OnceLock<Arc<str>>,
@@ -64,6 +69,7 @@ impl Dispatcher {
         invoker: Arc<dyn Invoker>,
         activities: Activities,
         entropy: Arc<Entropy>,
+        clock: Arc<dyn Clock>,
         options: Options,
     ) -> Dispatcher {
         Dispatcher {
@@ -71,6 +77,7 @@ impl Dispatcher {
             invoker,
             activities,
             entropy,
+            clock,
             cells: SetOnce::new(),
             endpoint: OnceLock::new(),
             log: OnceLock::new(),
@@ -113,6 +120,14 @@ impl Dispatcher {
                     let _ = cancel.send(());
                 }
             }
+            Work::StopChild { id, task, child } => {
+                // A job that is under way knows best whether there is a child yet, and stops it itself.
+                let told = self.jobs().remove(&(id, task)).is_some_and(|(_, cancel)| cancel.send(()).is_ok());
+                if !told {
+                    let dispatcher = self.clone();
+                    tokio::spawn(async move { nested::stop(&dispatcher, id, task, Some(child)).await });
+                }
+            }
             Work::Log(LogLines { scope, group, stream, lines }) => {
                 if let Some(log) = self.log.get() {
                     log(&scope, &group, &stream, lines);
@@ -124,6 +139,10 @@ impl Dispatcher {
     /// What fails from now on fails because the server stops: the tasks stay open and run again after the start.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
     }
 
     fn jobs(&self) -> std::sync::MutexGuard<'_, Jobs> {
@@ -142,7 +161,7 @@ impl Dispatcher {
         let (tx, cancelled) = oneshot::channel();
         let number = self.next_job.fetch_add(1, Ordering::Relaxed);
         jobs.insert(key, (number, tx));
-        Some(UnderWay { key, number, dispatcher: self.clone(), cancelled })
+        Some(UnderWay { key, number, dispatcher: self.clone(), cancel: Some(cancelled), is_cancelled: false })
     }
 
     /// At once, so that what cancels the task finds it.
@@ -179,12 +198,11 @@ impl Dispatcher {
     }
 
     async fn run_integration(self: &Arc<Self>, job: &Job, integration: &Integration, under_way: &mut UnderWay) {
-        let nested = !integration.aws_sdk && integration.service == "states" && integration.action == "startExecution";
         let submitted = matches!(job.task.progress, Progress::Submitted { .. });
         if integration.pattern == IntegrationPattern::WaitForTaskToken && submitted {
             return; // The token alone can end it now.
         }
-        if nested && matches!(integration.pattern, IntegrationPattern::Sync | IntegrationPattern::Sync2) {
+        if nested::waits_for_child(integration) {
             return nested::run_to_end(self, job, integration.pattern, under_way).await;
         }
         let permit = if waits_for_others(integration) {
@@ -211,7 +229,7 @@ impl Dispatcher {
     async fn permit(&self, under_way: &mut UnderWay) -> Option<SemaphorePermit<'_>> {
         tokio::select! {
             biased;
-            Ok(()) = &mut under_way.cancelled => None,
+            () = under_way.cancelled() => None,
             permit = self.calls.acquire() => permit.ok(),
         }
     }
@@ -223,16 +241,34 @@ impl Dispatcher {
         integration::run(self, job, integration).await
     }
 
+    /// Calls an operation of ours, unless a member that it requires is null: that is told as the service tells it.
+    async fn call_checked(
+        &self,
+        job: &Job,
+        (service, shapes): (&str, &str),
+        operation: &str,
+        input: Value,
+    ) -> Result<(Value, Arc<str>), (Fault, Arc<str>)> {
+        let shapes = model::shapes(shapes).and_then(|shapes| shapes.operation(operation));
+        let absent = shapes.as_ref().map(|shapes| shapes.absent(&input)).unwrap_or_default();
+        if !absent.is_empty() {
+            return Err((integration::missing(service, &absent), self.entropy.uuid().into()));
+        }
+        self.call(job, service, operation, input).await
+    }
+
     /// Calls an operation of ours, again if it was unavailable: with an effect id it happens once all the same.
+    /// Answers with the request's id too.
     async fn call(
         &self,
         job: &Job,
         service: &str,
         operation: &str,
-        input: serde_json::Value,
-    ) -> Result<serde_json::Value, (Fault, Arc<str>)> {
+        input: Value,
+    ) -> Result<(Value, Arc<str>), (Fault, Arc<str>)> {
         let request_id: Arc<str> = self.entropy.uuid().into();
-        let mut call = Call::internal(job.scope.clone(), request_id.clone(), job.role_arn.clone());
+        let (scope, principal) = job.identity();
+        let mut call = Call::internal(scope, request_id.clone(), principal);
         if let Some(endpoint) = self.endpoint.get() {
             call.endpoint = endpoint.clone();
         }
@@ -248,7 +284,8 @@ impl Dispatcher {
                     tokio::time::sleep(Duration::from_millis(20 << attempt.min(8))).await;
                     attempt += 1;
                 }
-                result => return result.map_err(|fault| (fault, request_id)),
+                Ok(output) => return Ok((output, request_id)),
+                Err(fault) => return Err((fault, request_id)),
             }
         }
     }
@@ -272,7 +309,7 @@ impl Dispatcher {
     /// Tells an execution what happened, until it has taken it in or the server stops.
     async fn tell(&self, id: ExecutionId, input: Told) {
         let Some(cell) = self.cells.wait().await.at(usize::from(id.cell)) else { return };
-        if self.stopping.load(Ordering::SeqCst) && matches!(input, Told::TaskFailed { .. }) {
+        if self.is_stopping() && matches!(input, Told::TaskFailed { .. }) {
             return;
         }
         loop {
@@ -298,13 +335,64 @@ fn waits_for_others(integration: &Integration) -> bool {
         || service == "sqs" && action == "receiveMessage"
 }
 
+impl Job {
+    /// In whose account and region the task's call runs, and as whom: the machine's role, or that of `Credentials`.
+    fn identity(&self) -> (Scope, Arc<str>) {
+        let role = self.task.credentials_role_arn.as_deref().and_then(integration::role_account);
+        match role {
+            Some((account, name)) => (
+                Scope::new(account, self.scope.region()),
+                format!("arn:aws:sts::{account}:assumed-role/{name}/StepFunctions").into(),
+            ),
+            None => (self.scope.clone(), self.role_arn.clone()),
+        }
+    }
+}
+
+/// Members that are null are absent to AWS's SDKs.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name, without_nulls(value)))
+            .collect(),
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
 /// A job that is being carried out.
 struct UnderWay {
     key: (ExecutionId, TaskId),
     number: u64,
     dispatcher: Arc<Dispatcher>,
-    /// Resolves when nobody waits for the job any longer.
-    cancelled: oneshot::Receiver<()>,
+    /// Resolves when nobody waits for the job any longer, or nobody can say so any more.
+    cancel: Option<oneshot::Receiver<()>>,
+    is_cancelled: bool,
+}
+
+impl UnderWay {
+    /// Waits until nobody waits for the job any longer.
+    async fn cancelled(&mut self) {
+        if self.is_cancelled {
+            return;
+        }
+        if let Some(cancel) = &mut self.cancel {
+            let told = cancel.await;
+            self.cancel = None;
+            self.is_cancelled = told.is_ok();
+        }
+        if !self.is_cancelled {
+            std::future::pending().await
+        }
+    }
+
+    /// Whether nobody waits for the job any longer.
+    fn is_cancelled(&mut self) -> bool {
+        self.is_cancelled |= self.cancel.as_mut().is_some_and(|cancel| cancel.try_recv().is_ok());
+        self.is_cancelled
+    }
 }
 
 impl Drop for UnderWay {

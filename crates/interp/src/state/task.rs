@@ -8,7 +8,7 @@ use crate::failure::{Failure, names};
 use crate::frame::{Activity, FrameId, HeartbeatTimer, OpenTask};
 use crate::payload::Payload;
 use crate::run::{Run, next_of};
-use crate::{Details, Effect, EventType, Progress, RunTask, TaskId, TimerId};
+use crate::{Admission, Details, Effect, EventType, Progress, RunTask, TaskId, TimerId};
 
 /// Hands the task out.
 pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State, task: &Task) -> Result<Flow, Failure> {
@@ -36,6 +36,12 @@ pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State, task: &
         heartbeat_timer: None,
         progress: Progress::Scheduled,
     };
+    let admission = Admission {
+        resource: &task.resource,
+        parameters: parameters.value(),
+        credentials_role_arn: open.credentials_role_arn.as_deref(),
+    };
+    (run.env.admit)(&admission).map_err(Failure::runtime)?;
     record_scheduled(run, id, task, &open);
     let work = describe(run.info.region(), run.position.frame(id).retry_count, state, task, &open);
     run.position.frame_mut(id).activity = Activity::Task(Box::new(open));

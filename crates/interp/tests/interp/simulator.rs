@@ -79,7 +79,10 @@ pub fn info(input: &str) -> ExecutionInfo {
 pub fn step(execution: &mut Execution, input: Input, now: Timestamp, script: &Script) -> Step {
     let mut random = || script.random;
     let mut token = |task: TaskId| format!("token-{task}");
-    execution.step(input, &mut Env { now, random: &mut random, token: &mut token, limits: script.limits })
+    execution.step(
+        input,
+        &mut Env { now, random: &mut random, token: &mut token, admit: &mut |_| Ok(()), limits: script.limits },
+    )
 }
 
 /// Runs to the end, or until nothing will happen any more.

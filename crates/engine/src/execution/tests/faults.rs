@@ -179,3 +179,78 @@ async fn page_tokens_that_nobody_gave() {
         assert_eq!(w.call("GetExecutionHistory", input).await.unwrap_err().code, "InvalidToken");
     }
 }
+
+/// Takes commits until it is told to die; then refuses them all, as a machine does that has crashed.
+struct Mortal {
+    inner: Arc<MemoryStore>,
+    /// How many commits it still takes.
+    left: AtomicUsize,
+}
+
+impl Store for Mortal {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        self.inner.get(key)
+    }
+
+    fn scan(&self, range: &Range) -> Result<Vec<Entry>, Error> {
+        self.inner.scan(range)
+    }
+
+    fn commit(&self, batch: Batch) -> Commit {
+        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_err() {
+            return Commit::done(Err(Error::Retryable("dead".to_owned())));
+        }
+        self.inner.commit(batch)
+    }
+}
+
+#[tokio::test]
+async fn a_child_is_stopped_though_the_server_dies_when_its_parent_was() {
+    for by_timeout in [false, true] {
+        let inner = Arc::new(MemoryStore::new());
+        let store = Arc::new(Mortal { inner: inner.clone(), left: AtomicUsize::new(usize::MAX) });
+        let functions = || Arc::new(Functions { table: BTreeMap::new(), calls: Mutex::default() });
+        let w = world(store.clone(), functions()).await;
+        let stuck = w.create("stuck", "STANDARD", &one_task(&function("never"), &json!({}))).await;
+        let mut parent = one_task(
+            "arn:aws:states:::states:startExecution.sync",
+            &json!({"StateMachineArn": stuck, "Name": "child"}),
+        );
+        if by_timeout {
+            parent["States"]["T"]["TimeoutSeconds"] = 1.into();
+        }
+        let parent = w.create("parent", "STANDARD", &parent).await;
+        let execution = w.start(&parent, "e", &json!({})).await.unwrap();
+        while !w.history(&execution).await.contains(&"TaskSubmitted".to_owned()) || w.calls("never") == 0 {
+            tokio::task::yield_now().await;
+        }
+        // One more commit: that of the parent's end.
+        store.left.store(1, Ordering::SeqCst);
+        if by_timeout {
+            w.ended(&execution).await;
+        } else {
+            w.call("StopExecution", json!({"executionArn": execution})).await.unwrap();
+        }
+        let child = stuck.replace(":stateMachine:", ":execution:") + ":child";
+        let described = w.call("DescribeExecution", json!({"executionArn": child})).await.unwrap();
+        assert_eq!(described["status"], "RUNNING");
+        drop(w);
+        let w = world(inner.clone(), functions()).await;
+        assert_eq!(w.ended(&execution).await["status"], if by_timeout { "FAILED" } else { "ABORTED" });
+        assert_eq!(w.ended(&child).await["status"], "ABORTED");
+        while !inner.scan(&Range::prefix(store::Key::new("execution-stop").as_bytes())).unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_was_never_started_is_not_waited_for() {
+    let (store, w) = strict(BTreeMap::new()).await;
+    let gone = "arn:aws:states:us-east-1:000000000000:stateMachine:gone";
+    let parent = one_task("arn:aws:states:::states:startExecution.sync", &json!({"StateMachineArn": gone}));
+    let parent = w.create("parent", "STANDARD", &parent).await;
+    let end = w.ended(&w.start(&parent, "e", &json!({})).await.unwrap()).await;
+    assert_eq!(end["error"], "StepFunctions.StateMachineDoesNotExistException");
+    assert!(store.scan(&Range::prefix(store::Key::new("execution-stop").as_bytes())).unwrap().is_empty());
+}
