@@ -85,6 +85,7 @@ impl Engine {
     pub async fn run(&self, registry: Registry, endpoint: &str) -> Result<(), Error> {
         let Inner { store, clock, entropy, catalog, tokens, dispatcher, options, .. } = &*self.inner;
         assert!(dispatcher.registry.set(registry).is_ok(), "an engine runs once");
+        crate::execution::upgrade(&**store).await?;
         let _ = dispatcher.endpoint.set(endpoint.into());
         let outside: Outside = {
             let dispatcher = dispatcher.clone();

@@ -14,8 +14,13 @@
 //! | `execution-run` cell id | the interpreter's snapshot, or its first part; absent once it ended |
 //! | `execution-run` cell id part | a further part (1 byte, from 1) of a long snapshot |
 //! | `execution-stop` cell id task | version and ARN of a child execution that is to be stopped |
-//! | `execution-list` account region machine !start cell id | empty |
+//! | `execution-list` account region list !start cell id | empty |
+//! | `execution-status` account region list status !time cell id | empty; status as in `EndRecord`, 0 while it runs; time of the start, or of the end |
+//! | `execution-format` | version, format, then where an upgrade has come to |
+//! | `definition-use` cell definition | version, number of the cell's executions that need it (8 bytes, big-endian) |
 //! | `history` cell id first-event-id | events of one turn |
+//!
+//! A list is a machine's name, `name:version`, `name:alias`, or `name/label:id` of a Map Run.
 
 use base::Scope;
 use store::Key;
@@ -98,13 +103,34 @@ pub(crate) fn history(id: ExecutionId) -> Key {
     of("history", id)
 }
 
-/// All executions of a machine, the newest first.
-pub(crate) fn list_of_machine(scope: &Scope, machine: &str) -> Key {
-    scoped("execution-list", scope).str(machine)
+/// All executions of a list, the newest first.
+pub(crate) fn list_of(scope: &Scope, list: &str) -> Key {
+    scoped("execution-list", scope).str(list)
 }
 
-pub(crate) fn list(scope: &Scope, machine: &str, start_ms: i64, id: ExecutionId) -> Key {
-    list_of_machine(scope, machine).i64(!start_ms).u8(id.cell).u64(id.number)
+pub(crate) fn list(scope: &Scope, list: &str, start_ms: i64, id: ExecutionId) -> Key {
+    list_of(scope, list).i64(!start_ms).u8(id.cell).u64(id.number)
+}
+
+/// The executions of a list that have a status, the last that came to it first.
+pub(crate) fn status_of(scope: &Scope, list: &str, status: u8) -> Key {
+    scoped("execution-status", scope).str(list).u8(status)
+}
+
+pub(crate) fn status(scope: &Scope, list: &str, status: u8, time_ms: i64, id: ExecutionId) -> Key {
+    status_of(scope, list, status).i64(!time_ms).u8(id.cell).u64(id.number)
+}
+
+pub(crate) fn execution_format() -> Key {
+    Key::new("execution-format")
+}
+
+pub(crate) fn uses_of_cell(cell: u8) -> Key {
+    Key::new("definition-use").u8(cell)
+}
+
+pub(crate) fn uses(cell: u8, definition: u64) -> Key {
+    uses_of_cell(cell).u64(definition)
 }
 
 /// The outbox entry of one open task; it is also the id of the task's effect.

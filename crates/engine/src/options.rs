@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use interp::Limits;
 
 /// The engine's bounds.
@@ -9,6 +11,8 @@ pub struct Options {
     pub definition_bytes_max: usize,
     /// Executions that may run at once, for each of the eight cells. AWS: 1,000,000 in an account.
     pub running_executions_per_cell_max: usize,
+    /// How long executions are kept after their end, and their names taken. AWS: 90 days.
+    pub execution_retention: Duration,
     /// Calls of services and functions that are under way at once; further ones wait.
     pub calls_max: usize,
     /// Pollers that may wait for one activity. AWS: 1,000.
@@ -26,6 +30,7 @@ impl Default for Options {
             express_limits: Limits::EXPRESS,
             definition_bytes_max: asl::DEFINITION_BYTES_MAX,
             running_executions_per_cell_max: 125_000,
+            execution_retention: Duration::from_secs(90 * 86_400),
             calls_max: 4_096,
             activity_pollers_max: 1_000,
             activity_poll_ms: 60_000,

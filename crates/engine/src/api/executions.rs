@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use base::{Scope, Timestamp};
+use base::Timestamp;
 use cell::Cell;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -8,8 +8,8 @@ use service::{Call, EffectId, Fault};
 use sha2::{Digest, Sha256};
 
 use super::machines::{TracingConfiguration, encryption};
-use super::target::{Qualifier, Target, find_any};
-use super::{Adder, execution_id, history, page};
+use super::target::Target;
+use super::{Adder, execution_id, history, list};
 use crate::engine::Inner;
 use crate::execution::{self, Execution, Input, Start};
 use crate::fault;
@@ -21,7 +21,7 @@ pub(super) fn add(to: &mut Adder<'_>) {
     to.operation("StartSyncExecution", start_sync);
     to.operation("StopExecution", stop);
     to.operation("DescribeExecution", describe);
-    to.operation("ListExecutions", list);
+    to.operation("ListExecutions", list::list);
     to.operation("GetExecutionHistory", history::get);
     to.operation("DescribeStateMachineForExecution", describe_machine);
 }
@@ -231,7 +231,7 @@ async fn describe(engine: Arc<Inner>, _: Call, input: DescribeInput) -> Result<V
 }
 
 /// Through what an execution was started.
-fn add_qualifiers(members: &mut serde_json::Map<String, Value>, head: &HeadRecord) {
+pub(super) fn add_qualifiers(members: &mut serde_json::Map<String, Value>, head: &HeadRecord) {
     members.extend(head.version_arn().map(|arn| ("stateMachineVersionArn".to_owned(), arn.into())));
     members.extend(head.alias_arn().map(|arn| ("stateMachineAliasArn".to_owned(), arn.into())));
 }
@@ -242,64 +242,6 @@ fn redrive_reason(execution: &Execution) -> &'static str {
         "SUCCEEDED" => "Execution is SUCCEEDED and cannot be redriven",
         _ => "RedriveExecution is not supported yet",
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ListInput {
-    state_machine_arn: Option<String>,
-    status_filter: Option<String>,
-    max_results: Option<i64>,
-    next_token: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ListOutput {
-    executions: Vec<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_token: Option<String>,
-}
-
-async fn list(engine: Arc<Inner>, _: Call, input: ListInput) -> Result<ListOutput, Fault> {
-    let Some(arn) = input.state_machine_arn else {
-        return Err(Fault::validation("stateMachineArn is required; listing by mapRunArn is not supported yet"));
-    };
-    let (machine, qualifier) = find_any(&engine, &arn)?;
-    if machine.record.express {
-        return Err(fault::type_not_supported());
-    }
-    let limit = page::limit(input.max_results);
-    let query = page::Query::new("executions", &[&arn, input.status_filter.as_deref().unwrap_or_default()]);
-    let after = query.read(input.next_token.as_deref())?;
-    let keep = |e: &Execution| {
-        input.status_filter.as_deref().is_none_or(|wanted| wanted == e.status())
-            && match &qualifier {
-                None => true,
-                Some(Qualifier::Version(number)) => e.head.version == Some(*number),
-                Some(Qualifier::Alias(name)) => e.head.alias.as_ref() == Some(name),
-            }
-    };
-    let scope: &Scope = &machine.scope;
-    let found = execution::list(&*engine.store, scope, &machine.record.name, after.as_deref(), limit, keep);
-    let (found, next) = found.map_err(fault::from_store)?;
-    let executions = found.iter().map(|e| {
-        let mut entry = json!({
-            "executionArn": execution::execution_arn(&e.head),
-            "stateMachineArn": machine.arn,
-            "name": e.head.name,
-            "status": e.status(),
-            "startDate": Timestamp::from_millis(e.head.start_ms).as_seconds_f64(),
-            "redriveCount": 0,
-        });
-        let members = entry.as_object_mut().expect("made above");
-        add_qualifiers(members, &e.head);
-        if let Some(end) = &e.end {
-            members.insert("stopDate".into(), Timestamp::from_millis(end.stop_ms).as_seconds_f64().into());
-        }
-        entry
-    });
-    Ok(ListOutput { executions: executions.collect(), next_token: next.map(|n| query.write(&n)) })
 }
 
 #[derive(Deserialize)]

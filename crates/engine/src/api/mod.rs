@@ -7,6 +7,7 @@ mod aliases;
 mod constraints;
 mod executions;
 mod history;
+mod list;
 mod machines;
 mod page;
 mod tags;

@@ -1,5 +1,6 @@
 //! The API over the memory store.
 
+mod list;
 mod logs;
 mod machines;
 mod versions;

@@ -5,6 +5,7 @@ mod activity;
 mod alias;
 mod machine;
 mod owner;
+mod sweep;
 mod version;
 
 use std::collections::BTreeMap;

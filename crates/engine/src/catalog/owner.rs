@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
-use base::{Arn, Scope};
+use base::{Arn, Scope, Timestamp};
 use bytes::Bytes;
 use cell::{Machine, Turn};
 use store::{Error, Key, KeyReader, Range};
 
+use super::sweep::Sweep;
 use super::{Activity, Change, Shared, StateMachine, bounded, machine_arn, parse_stored, read, write};
 use crate::keys;
 use crate::record::{ActivityRecord, AliasRecord, MachineRecord, Record, VersionRecord};
@@ -14,11 +15,21 @@ use crate::record::{ActivityRecord, AliasRecord, MachineRecord, Record, VersionR
 pub(super) struct Owner {
     shared: Arc<Shared>,
     next_definition: u64,
+    pub sweep: Sweep,
 }
 
 impl Owner {
     pub fn new(shared: Arc<Shared>) -> Owner {
-        Owner { shared, next_definition: 0 }
+        Owner { shared, next_definition: 0, sweep: Sweep::default() }
+    }
+
+    pub fn machines(&self) -> &RwLock<BTreeMap<String, Arc<StateMachine>>> {
+        &self.shared.machines
+    }
+
+    /// The id that the newest definition has.
+    pub fn newest(&self) -> u64 {
+        self.next_definition - 1
     }
 
     /// The machine as this turn has left it: the copy in memory follows only after the commit.
@@ -105,11 +116,20 @@ impl Machine for Owner {
             activities.insert(arn.to_string(), Arc::new(Activity { arn, record }));
         }
         *write(&self.shared.activities) = activities;
+        self.sweep = Sweep::begin(turn.now());
         Ok(())
     }
 
     fn apply(&mut self, change: Change, turn: &mut Turn<'_>) -> Result<(), Error> {
         change(self, turn)
+    }
+
+    fn wake_at(&self) -> Option<Timestamp> {
+        self.sweep.next_at
+    }
+
+    fn wake(&mut self, turn: &mut Turn<'_>) -> Result<(), Error> {
+        self.sweep_definitions(turn)
     }
 }
 

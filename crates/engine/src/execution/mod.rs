@@ -1,9 +1,12 @@
 //! Executions as cells: each drives the interpreter, stores what it says, then lets its effects out.
 
+mod format;
 mod history;
+mod index;
 mod log;
 mod owner;
 mod query;
+mod uses;
 
 #[cfg(test)]
 mod tests;
@@ -18,10 +21,12 @@ use service::{EffectId, Fault};
 use crate::keys::ExecutionId;
 use crate::record::{EndRecord, HeadRecord};
 
+pub(crate) use format::upgrade;
 pub(crate) use history::{HistoryPage, history_page};
+pub(crate) use index::{RUNNING, list_of_map_run};
 pub(crate) use log::LogLines;
 pub(crate) use owner::Owner;
-pub(crate) use query::{Execution, cell_of, find, list, read};
+pub(crate) use query::{Execution, Query, cell_of, find, list, read};
 
 /// Cells that executions are spread over. Part of the stored state: never change it.
 pub(crate) const CELLS: usize = 8;

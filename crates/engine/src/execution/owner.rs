@@ -1,3 +1,5 @@
+mod sweep;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -8,7 +10,9 @@ use interp::{Effect, Env, EventType, Outcome, Progress, RunTask, Step, TaskId, T
 use service::{EffectId, Fault};
 use store::{Error, Key, KeyReader, Range};
 
+use super::index::{self, RUNNING};
 use super::log::LogTarget;
+use super::uses::Uses;
 use super::{Input, Job, Outside, Start, Started, Work, execution_arn, history};
 use crate::catalog::Catalog;
 use crate::keys::{self, ExecutionId};
@@ -17,6 +21,8 @@ use crate::task::integration::admit;
 use crate::task::nested;
 use crate::token::Tokens;
 use crate::{Options, fault};
+
+use sweep::Sweep;
 
 /// What one step may write, however large the payloads are: with the snapshot it must fit a batch of the store.
 const STEP_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -44,6 +50,8 @@ pub(crate) struct Owner {
     /// Executions that this turn has changed.
     changed: BTreeSet<u64>,
     next_number: u64,
+    uses: Uses,
+    sweep: Sweep,
 }
 
 /// One running execution in memory.
@@ -62,6 +70,8 @@ struct Live {
     /// Child executions that tasks wait for, by their ARNs.
     children: BTreeMap<TaskId, Arc<str>>,
     log: Option<LogTarget>,
+    /// Whether it is listed as running; one that ends in its first turn never is.
+    listed: bool,
     ended: Option<EndRecord>,
     watchers: Vec<Watcher>,
 }
@@ -115,6 +125,8 @@ impl Owner {
             unfinished: BTreeSet::new(),
             changed: BTreeSet::new(),
             next_number: 1,
+            uses: Uses::default(),
+            sweep: Sweep::new(Timestamp::MIN),
         }
     }
 
@@ -140,6 +152,9 @@ impl Owner {
         self.next_number += 1;
         let Start { head, definition, effect, durable } = start;
         let started = Started { arn: execution_arn(&head), start: Timestamp::from_millis(head.start_ms) };
+        if !express || durable {
+            self.uses.add(head.revision.definition_id);
+        }
         if express {
             if durable {
                 turn.put(keys::run(id), head.encode());
@@ -147,7 +162,7 @@ impl Owner {
         } else {
             let scope = head.scope();
             turn.put(keys::execution_name(&scope, &head.machine, &head.name), id.number.to_be_bytes().to_vec());
-            turn.put(keys::list(&scope, &head.machine, head.start_ms, id), Vec::new());
+            index::put_started(&head, id, turn);
             turn.put(keys::head(id), head.encode());
         }
         if let Some(effect) = effect {
@@ -160,18 +175,22 @@ impl Owner {
         Ok(Ok(started))
     }
 
-    /// The answer for a name that is taken: the same execution again if it runs with the same input.
+    /// The answer for a name that is taken: the same execution again if it runs with the same input. A name is free
+    /// when its execution ended as long ago as executions are kept, though it may not have been swept yet.
     fn same_name(&self, head: &HeadRecord, turn: &Turn<'_>) -> Result<Option<Result<Started, Fault>>, Error> {
         let key = keys::execution_name(&head.scope(), &head.machine, &head.name);
         let Some(number) = turn.get(key.as_bytes())? else { return Ok(None) };
         let number = KeyReader::new(&number).u64()?;
         let arn = execution_arn(head);
-        Ok(Some(match self.live.get(&number) {
-            Some(live) if live.ended.is_none() && live.head.input == head.input => {
-                Ok(Started { arn, start: Timestamp::from_millis(live.head.start_ms) })
-            }
-            _ => Err(fault::execution_already_exists(&arn)),
-        }))
+        let taken = Some(Err(fault::execution_already_exists(&arn)));
+        if let Some(live) = self.live.get(&number) {
+            let same = live.ended.is_none() && live.head.input == head.input;
+            let start = Timestamp::from_millis(live.head.start_ms);
+            return Ok(if same { Some(Ok(Started { arn, start })) } else { taken });
+        }
+        let Some(end) = turn.get(keys::end(self.id(number)).as_bytes())? else { return Ok(taken) };
+        let stop = Timestamp::from_millis(EndRecord::decode(&end)?.stop_ms);
+        Ok(taken.filter(|_| stop + self.options.execution_retention > turn.now()))
     }
 
     fn add(&mut self, number: u64, execution: interp::Execution, head: HeadRecord) -> &mut Live {
@@ -189,6 +208,7 @@ impl Owner {
             outbox: BTreeSet::new(),
             children: BTreeMap::new(),
             log,
+            listed: false,
             ended: None,
             watchers: Vec::new(),
         };
@@ -397,6 +417,9 @@ impl Owner {
             }
             let snapshot = live.execution.snapshot();
             if snapshot.len() <= SNAPSHOT_BYTES_MAX {
+                if !std::mem::replace(&mut live.listed, true) {
+                    index::put_status(&live.head, id, RUNNING, live.head.start_ms, turn);
+                }
                 live.put_snapshot(id, snapshot.into(), turn);
                 live.put_events(id, turn);
                 return;
@@ -412,6 +435,12 @@ impl Owner {
         let Some(end) = live.ended.take() else { return };
         if !live.express() {
             turn.put(keys::end(id), end.encode());
+            if live.listed {
+                index::delete_status(&live.head, id, RUNNING, live.head.start_ms, turn);
+            }
+            index::put_status(&live.head, id, end.status, end.stop_ms, turn);
+        } else if live.snapshot.1 > 0 {
+            self.uses.remove(live.head.revision.definition_id);
         }
         (0..live.snapshot.1).for_each(|part| turn.delete(snapshot_key(id, part)));
         for watcher in live.watchers {
@@ -441,7 +470,8 @@ impl Owner {
         let execution = interp::Execution::restore(value, execution_info(&head), definition)
             .map_err(|e| Error::Corrupt(format!("execution {}: {e}", execution_arn(&head))))?;
         let effects = execution.open_effects();
-        self.add(id.number, execution, head).snapshot = (value.len(), parts);
+        let live = self.add(id.number, execution, head);
+        (live.snapshot, live.listed) = ((value.len(), parts), true);
         for effect in effects {
             self.effect(id.number, effect, true, turn);
         }
@@ -458,6 +488,7 @@ impl Machine for Owner {
         self.timers.clear();
         self.unfinished.clear();
         self.changed.clear();
+        self.uses = Uses::load(self.cell, turn)?;
         let heads = keys::heads_of_cell(self.cell);
         let last_head = turn.scan(&Range::prefix(heads.as_bytes()).reverse().limit(1))?;
         let runs = keys::runs_of_cell(self.cell);
@@ -478,6 +509,7 @@ impl Machine for Owner {
             self.resume(self.id(number), &value, parts, turn)?;
         }
         self.next_number = last.max(self.next_number.saturating_sub(1)) + 1;
+        self.sweep = Sweep::new(turn.now());
         self.stop_children(turn)
     }
 
@@ -528,6 +560,7 @@ impl Machine for Owner {
         for number in std::mem::take(&mut self.changed) {
             self.settle_one(number, turn);
         }
+        self.uses.settle(self.cell, turn);
         Ok(())
     }
 
@@ -535,7 +568,8 @@ impl Machine for Owner {
         if !self.unfinished.is_empty() {
             return Some(Timestamp::MIN);
         }
-        self.timers.first().map(|(at, ..)| *at)
+        let sweep_at = self.sweep.next_at();
+        Some(self.timers.first().map_or(sweep_at, |(at, ..)| sweep_at.min(*at)))
     }
 
     fn wake(&mut self, turn: &mut Turn<'_>) -> Result<(), Error> {
@@ -556,7 +590,7 @@ impl Machine for Owner {
                 self.drive(number, interp::Input::Continue, turn);
             }
         }
-        Ok(())
+        if turn.is_full() { Ok(()) } else { self.sweep(turn) }
     }
 }
 

@@ -4,7 +4,7 @@ use base::Scope;
 use cell::shard_of;
 use store::{Error, KeyReader, Range, Store};
 
-use super::CELLS;
+use super::{CELLS, index};
 use crate::keys::{self, ExecutionId};
 use crate::record::{EndRecord, HeadRecord, Record};
 
@@ -17,6 +17,10 @@ pub(crate) struct Execution {
 impl Execution {
     pub fn status(&self) -> &'static str {
         self.end.as_ref().map_or("RUNNING", EndRecord::status)
+    }
+
+    fn status_code(&self) -> u8 {
+        self.end.as_ref().map_or(index::RUNNING, |end| end.status)
     }
 }
 
@@ -41,32 +45,52 @@ pub(crate) fn read(store: &dyn Store, id: ExecutionId) -> Result<Option<Executio
     Ok(head.map(|head| Execution { head, end }))
 }
 
-/// Executions of a machine, the newest first, that `keep` takes; and where to go on.
+/// Which executions are asked for.
+pub(crate) struct Query<'a> {
+    pub scope: &'a Scope,
+    /// As `keys` tells lists apart.
+    pub list: &'a str,
+    /// One of [`EndRecord`]'s or [`index::RUNNING`].
+    pub status: Option<u8>,
+    /// The entry to go on behind.
+    pub after: Option<&'a [u8]>,
+    pub limit: usize,
+}
+
+/// Executions without their inputs and outputs, and where to go on. In a list, the last that began comes first; with a
+/// status, the last that came to it.
 pub(crate) fn list(
     store: &dyn Store,
-    scope: &Scope,
-    machine: &str,
-    after: Option<&[u8]>,
-    limit: usize,
+    query: &Query<'_>,
     keep: impl Fn(&Execution) -> bool,
 ) -> Result<(Vec<Execution>, Option<Vec<u8>>), Error> {
     const ENTRIES_PER_READ: usize = 256;
-    let prefix = keys::list_of_machine(scope, machine).build();
+    let prefix = match query.status {
+        None => keys::list_of(query.scope, query.list),
+        Some(status) => keys::status_of(query.scope, query.list, status),
+    };
+    let prefix = prefix.build();
     let mut range = Range::prefix(&prefix).limit(ENTRIES_PER_READ);
-    if let Some(after) = after.filter(|a| a.starts_with(&prefix)) {
-        range = range.after(after);
+    if let Some(after) = query.after {
+        range = range.after(&[&prefix, after].concat());
     }
-    let mut found = Vec::new();
+    let (mut found, mut last) = (Vec::new(), None);
     loop {
         let entries = store.scan(&range)?;
         for (key, _) in &entries {
-            let mut parts = KeyReader::new(&key[prefix.len()..]);
-            let (_, cell, number) = (parts.i64()?, parts.u8()?, parts.u64()?);
-            let Some(execution) = read(store, ExecutionId { cell, number })?.filter(&keep) else { continue };
-            found.push(execution);
-            if found.len() == limit {
-                return Ok((found, Some(key.to_vec())));
+            // What has ended since the entry was read has another status by now.
+            let is_wanted = |e: &Execution| query.status.is_none_or(|wanted| wanted == e.status_code());
+            let execution = read(store, index::read_entry(&key[prefix.len()..])?)?;
+            let Some(mut execution) = execution.filter(|e| is_wanted(e) && keep(e)) else { continue };
+            if found.len() == query.limit {
+                return Ok((found, last));
             }
+            execution.head.input = String::new();
+            if let Some(end) = &mut execution.end {
+                end.output = None;
+            }
+            found.push(execution);
+            last = Some(key[prefix.len()..].to_vec());
         }
         match entries.last() {
             Some((last, _)) if entries.len() == ENTRIES_PER_READ => range = range.after(last),

@@ -1,7 +1,9 @@
 //! The engine over the memory store, with functions that are closures.
 
 mod faults;
+mod format;
 mod integrations;
+mod sweep;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

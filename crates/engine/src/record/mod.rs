@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::Error;
 
-use older::{ActivityRecord1, HeadRecord1, MachineRecord1};
+use older::ActivityRecord1;
+pub(crate) use older::{HeadRecord1, MachineRecord1};
 
 /// A stored struct: a version byte, then postcard.
 pub(crate) trait Record: Serialize + DeserializeOwned {

@@ -7,7 +7,7 @@ use crate::logging::LoggingConfiguration;
 use super::{ActivityRecord, HeadRecord, MachineRecord, Revision};
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct MachineRecord1 {
+pub(crate) struct MachineRecord1 {
     pub name: String,
     pub express: bool,
     pub role_arn: String,
@@ -56,7 +56,7 @@ impl From<ActivityRecord1> for ActivityRecord {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct HeadRecord1 {
+pub(crate) struct HeadRecord1 {
     pub account: String,
     pub region: String,
     pub machine: String,
