@@ -9,7 +9,7 @@
 //! - Every transition of a parsed machine names a state of the same scope; every scope ends somewhere.
 //! - No text and no value, however deep or hostile, overflows the stack or makes this crate panic: the parsers bound
 //!   depth, evaluation bounds its work.
-//! - What this version cannot run (JSONata, variables, Distributed Map) is a diagnostic, never silently ignored.
+//! - What it does not know is a diagnostic, never silently ignored.
 
 mod ast;
 mod diagnostic;
@@ -43,6 +43,6 @@ pub use parse::{parse, validate};
 pub use path::{Path, PathError, PathErrorReason, Root, SyntaxError};
 pub use query::{JsonataField, QueryError, QueryErrorReason};
 pub use reference_path::{InsertError, ReferencePath};
-pub use template::{Env, EvalError, Expression, Template};
+pub use template::{Env, EvalError, Expression, Part, Template};
 pub use text::json_text;
 pub use variables::{NO_VARIABLES, Scene, Variables};

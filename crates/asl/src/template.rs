@@ -73,6 +73,13 @@ pub struct Template {
     root: Piece,
 }
 
+/// An expression inside a template.
+#[derive(Debug, Clone, Copy)]
+pub enum Part<'a> {
+    Expression(&'a Expression),
+    Jsonata(&'a Jsonata),
+}
+
 /// A part of a template. What has no expression inside is one literal.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Piece {
@@ -123,6 +130,11 @@ impl Template {
         }
     }
 
+    /// Whether `test` holds for any of the expressions inside.
+    pub fn any(&self, test: &mut dyn FnMut(Part<'_>) -> bool) -> bool {
+        self.root.any(test)
+    }
+
     /// The value, if nothing in it depends on the input.
     pub fn as_literal(&self) -> Option<&Value> {
         match &self.root {
@@ -133,6 +145,16 @@ impl Template {
 }
 
 impl Piece {
+    fn any(&self, test: &mut dyn FnMut(Part<'_>) -> bool) -> bool {
+        match self {
+            Piece::Literal(_) => false,
+            Piece::Object(members) => members.iter().any(|(_, piece)| piece.any(test)),
+            Piece::Array(pieces) => pieces.iter().any(|piece| piece.any(test)),
+            Piece::Expression { expression, .. } => test(Part::Expression(expression)),
+            Piece::Jsonata { expression, .. } => test(Part::Jsonata(expression)),
+        }
+    }
+
     /// Recurses as deep as the template's text, which the parser bounds.
     fn evaluate(&self, env: &mut Env<'_>, budget: &mut Budget) -> Result<Value, EvalError> {
         match self {

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
-use asl::{Condition, Count, Expression, Items, Operand, Operator, Path, Percentage, ReferencePath, Root, Seconds};
-use asl::{Selection, State, StateKind, Template, TextSource, Wait};
+use asl::{
+    Condition, Count, Expression, Items, Jsonata, Operand, Operator, Part, Path, Percentage, ReferencePath, Root,
+};
+use asl::{Seconds, Selection, State, StateKind, Template, TextSource, VariableUse, Wait};
 use serde_json::{Map, Value};
 
 use crate::ExecutionInfo;
@@ -100,35 +102,86 @@ fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
     Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-/// Whether any expression of the state may start from the context; a template counts unless it is literal.
+/// Whether any expression of the state may read the context.
 fn looks_at_context(state: &State) -> bool {
-    let template = |template: &Option<Template>| template.as_ref().is_some_and(|t| t.as_literal().is_none());
-    select(&state.input_path)
-        || select(&state.output_path)
-        || template(&state.parameters)
-        || template(&state.result_selector)
-        || match &state.kind {
-            StateKind::Pass { .. } | StateKind::Succeed | StateKind::Parallel { .. } => false,
-            StateKind::Task(task) => {
-                template(&task.credentials) || seconds(task.timeout.as_ref()) || seconds(task.heartbeat.as_ref())
-            }
-            StateKind::Choice(choice) => choice.rules.iter().any(|rule| condition(&rule.condition)),
-            StateKind::Wait(Wait::Seconds(s)) => seconds(Some(s)),
-            StateKind::Wait(Wait::TimestampPath(path)) => reference(path),
-            StateKind::Wait(Wait::Timestamp(_)) => false,
-            StateKind::Wait(Wait::TimestampJsonata(_)) => true,
-            StateKind::Fail(fail) => [&fail.error, &fail.cause].into_iter().flatten().any(text),
-            StateKind::Map(map) => {
-                matches!(&map.items, Items::Path(p) if path(p))
-                    || count(&map.max_concurrency)
-                    || map.tolerated_failure_count.as_ref().is_some_and(count)
-                    || matches!(&map.tolerated_failure_percentage, Some(Percentage::Path(path)) if reference(path))
-            }
+    let handlers = state.catch.iter().any(|c| template(&c.assign) || template(&c.output));
+    let templates = [&state.parameters, &state.result_selector, &state.assign, &state.output];
+    handlers || templates.into_iter().any(template) || selects_context(state) || kind_looks(&state.kind)
+}
+
+fn selects_context(state: &State) -> bool {
+    select(&state.input_path) || select(&state.output_path)
+}
+
+fn kind_looks(kind: &StateKind) -> bool {
+    match kind {
+        StateKind::Pass { .. } | StateKind::Succeed | StateKind::Parallel { .. } => false,
+        StateKind::Task(task) => {
+            template(&task.credentials) || seconds(task.timeout.as_ref()) || seconds(task.heartbeat.as_ref())
         }
+        StateKind::Choice(choice) => choice
+            .rules
+            .iter()
+            .any(|rule| condition(&rule.condition) || template(&rule.assign) || template(&rule.output)),
+        StateKind::Wait(Wait::Seconds(s)) => seconds(Some(s)),
+        StateKind::Wait(Wait::TimestampPath(path)) => reference(path),
+        StateKind::Wait(Wait::Timestamp(_)) => false,
+        StateKind::Wait(Wait::TimestampJsonata(expression)) => jsonata(expression),
+        StateKind::Fail(fail) => [&fail.error, &fail.cause].into_iter().flatten().any(text),
+        StateKind::Map(map) => {
+            let items = match &map.items {
+                Items::Path(p) => path(p),
+                Items::Template(items) => items.any(&mut part),
+            };
+            let reads = map.reader.as_ref().is_some_and(|reader| {
+                template(&reader.parameters) || reader.config.max_items.as_ref().is_some_and(count)
+            });
+            let batches = map.batcher.as_ref().is_some_and(|batcher| {
+                let counts = [&batcher.max_items_per_batch, &batcher.max_input_bytes_per_batch];
+                template(&batcher.batch_input) || counts.into_iter().flatten().any(count)
+            });
+            let tolerates = match &map.tolerated_failure_percentage {
+                Some(Percentage::Path(path)) => reference(path),
+                Some(Percentage::Jsonata(expression)) => jsonata(expression),
+                Some(Percentage::Literal(_)) | None => false,
+            };
+            items
+                || reads
+                || batches
+                || tolerates
+                || map.writer.as_ref().is_some_and(|writer| template(&writer.parameters))
+                || count(&map.max_concurrency)
+                || map.tolerated_failure_count.as_ref().is_some_and(count)
+        }
+    }
+}
+
+fn template(template: &Option<Template>) -> bool {
+    template.as_ref().is_some_and(|template| template.any(&mut part))
+}
+
+fn part(part: Part<'_>) -> bool {
+    match part {
+        Part::Expression(e) => expression(e),
+        Part::Jsonata(expression) => jsonata(expression),
+    }
+}
+
+fn expression(expression: &Expression) -> bool {
+    match expression {
+        Expression::Path(p) => path(p),
+        Expression::Intrinsic(intrinsic) => intrinsic.as_str().contains("$$"),
+    }
+}
+
+/// `$states.context`, or `$states` as a whole.
+fn jsonata(expression: &Jsonata) -> bool {
+    let reads = |variable: &VariableUse| variable.member.as_deref().is_none_or(|member| member == "context");
+    expression.variables().iter().any(|variable| &*variable.name == "states" && reads(variable))
 }
 
 fn path(path: &Path) -> bool {
-    *path.root() == Root::Context
+    *path.root() == Root::Context || path.as_str().contains("$$")
 }
 
 fn reference(path: &ReferencePath) -> bool {
@@ -140,18 +193,26 @@ fn select(selection: &Selection) -> bool {
 }
 
 fn seconds(seconds: Option<&Seconds>) -> bool {
-    matches!(seconds, Some(Seconds::Path(path)) if reference(path))
+    match seconds {
+        Some(Seconds::Path(path)) => reference(path),
+        Some(Seconds::Jsonata(expression)) => jsonata(expression),
+        Some(Seconds::Literal(_)) | None => false,
+    }
 }
 
 fn count(count: &Count) -> bool {
-    matches!(count, Count::Path(path) if reference(path))
+    match count {
+        Count::Path(path) => reference(path),
+        Count::Jsonata(expression) => jsonata(expression),
+        Count::Literal(_) => false,
+    }
 }
 
 fn text(source: &TextSource) -> bool {
     match source {
         TextSource::Literal(_) => false,
-        TextSource::Expression(Expression::Path(p)) => path(p),
-        TextSource::Expression(Expression::Intrinsic(_)) | TextSource::Jsonata(_) => true,
+        TextSource::Expression(e) => expression(e),
+        TextSource::Jsonata(expression) => jsonata(expression),
     }
 }
 
@@ -159,7 +220,7 @@ fn condition(test: &Condition) -> bool {
     match test {
         Condition::And(all) | Condition::Or(all) => all.iter().any(condition),
         Condition::Not(one) => condition(one),
-        Condition::Jsonata(_) => true,
+        Condition::Jsonata(expression) => jsonata(expression),
         Condition::Test { variable, operator } => {
             path(variable) || matches!(operator, Operator::Compare { operand: Operand::Path(other), .. } if path(other))
         }

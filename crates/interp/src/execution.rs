@@ -11,7 +11,7 @@ use crate::frame::{Activity, Position};
 use crate::payload::Payload;
 use crate::run::Run;
 use crate::state::task::{self, FailureKind};
-use crate::state::wait;
+use crate::state::{map_run, wait};
 use crate::{
     Details, Effect, EventType, ExecutionInfo, ExecutionStatus, HistoryEvent, Input, Limits, Outcome, TaskId, TimerId,
 };
@@ -99,18 +99,22 @@ impl Execution {
             env,
             step: Step::default(),
             history_full: false,
+            entered_after: None,
         };
         let changed = match input {
             Input::Start => start(&mut run),
             Input::Continue => !run.position.ready.is_empty(),
             Input::TaskStarted { task, worker_name } => {
-                with_task(&mut run, task, |run, frame| task::started(run, frame, worker_name))
+                with_job(&mut run, task, |run, frame| task::started(run, frame, worker_name))
             }
             Input::TaskSubmitted { task, output } => {
-                with_task(&mut run, task, |run, frame| task::submitted(run, frame, output))
+                with_job(&mut run, task, |run, frame| task::submitted(run, frame, output))
             }
             Input::TaskSucceeded { task, output } => {
-                with_task(&mut run, task, |run, frame| task::succeeded(run, frame, output))
+                with_task(&mut run, task, |run, frame| match run.position.frame(frame).activity {
+                    Activity::MapRun(_) => map_run::succeeded(run, frame, output),
+                    _ => task::succeeded(run, frame, output),
+                })
             }
             Input::TaskFailed { task, error, cause } => task_failed(&mut run, task, FailureKind::Task, error, cause),
             Input::TaskScheduleFailed { task, error, cause } => {
@@ -122,7 +126,7 @@ impl Execution {
             Input::TaskSubmitFailed { task, error, cause } => {
                 task_failed(&mut run, task, FailureKind::Submit, error, cause)
             }
-            Input::Heartbeat { task } => with_task(&mut run, task, task::heartbeat),
+            Input::Heartbeat { task } => with_job(&mut run, task, task::heartbeat),
             Input::TimerFired { timer } => timer_fired(&mut run, timer),
             Input::Stop { error, cause } => stop(&mut run, error, cause),
         };
@@ -136,7 +140,7 @@ impl Execution {
 
     /// Whether the task waits for its outcome.
     pub fn is_open(&self, task: TaskId) -> bool {
-        self.position.frame_of_task(task).is_some()
+        self.position.tasks.contains_key(&task)
     }
 
     /// The effects that are still outstanding: after a crash, carry them out (again).
@@ -146,12 +150,17 @@ impl Execution {
             effects.push(Effect::StartTimer { timer: timer.id, at: timer.at });
         }
         for frame in self.position.frames.values() {
-            if let Activity::Task(open) = &frame.activity {
-                let state = crate::frame::state_at(&self.machine, &frame.scope, frame.state);
-                if let Some((state, StateKind::Task(task))) = state.map(|s| (s, &s.kind)) {
+            let state = crate::frame::state_at(&self.machine, &frame.scope, frame.state);
+            match (&frame.activity, state.map(|state| (state, &state.kind))) {
+                (Activity::Task(open), Some((state, StateKind::Task(task)))) => {
                     let work = task::describe(self.info.region(), frame.retry_count, state, task, open);
                     effects.push(Effect::RunTask(Box::new(work)));
                 }
+                (Activity::MapRun(open), Some((state, StateKind::Map(map)))) => {
+                    let work = map_run::describe(&self.info, self.input.as_ref(), frame, state, map, open);
+                    effects.push(Effect::RunMapRun(Box::new(work)));
+                }
+                _ => {}
             }
             effects.extend(frame.activity.timers().map(|t| Effect::StartTimer { timer: t.id, at: t.at }));
         }
@@ -179,7 +188,7 @@ fn start(run: &mut Run<'_, '_>) -> bool {
         Some(input) => {
             if let Some(seconds) = run.machine.timeout_seconds {
                 let at = info.start_time + Duration::from_secs(seconds);
-                run.position.execution_timer = Some(run.start_timer(at));
+                run.position.execution_timer = Some(run.start_timer(None, at));
             }
             run.start_root(input.clone());
         }
@@ -196,7 +205,18 @@ fn with_task<F>(run: &mut Run<'_, '_>, task: TaskId, apply: F) -> bool
 where
     F: FnOnce(&mut Run<'_, '_>, crate::frame::FrameId) -> bool,
 {
-    run.position.frame_of_task(task).is_some_and(|frame| apply(run, frame))
+    run.position.tasks.get(&task).copied().is_some_and(|frame| apply(run, frame))
+}
+
+/// The same for inputs that a Map Run does not have.
+fn with_job<F>(run: &mut Run<'_, '_>, task: TaskId, apply: F) -> bool
+where
+    F: FnOnce(&mut Run<'_, '_>, crate::frame::FrameId) -> bool,
+{
+    with_task(run, task, |run, frame| match run.position.frame(frame).activity {
+        Activity::MapRun(_) => false,
+        _ => apply(run, frame),
+    })
 }
 
 fn task_failed(
@@ -206,7 +226,10 @@ fn task_failed(
     error: Option<Arc<str>>,
     cause: Option<Arc<str>>,
 ) -> bool {
-    with_task(run, task, |run, frame| task::failed(run, frame, kind, error, cause))
+    with_task(run, task, |run, frame| match run.position.frame(frame).activity {
+        Activity::MapRun(_) => map_run::failed(run, frame, error, cause),
+        _ => task::failed(run, frame, kind, error, cause),
+    })
 }
 
 fn timer_fired(run: &mut Run<'_, '_>, timer: TimerId) -> bool {
@@ -216,7 +239,7 @@ fn timer_fired(run: &mut Run<'_, '_>, timer: TimerId) -> bool {
         end(run, 0, EventType::ExecutionTimedOut, None, None);
         return true;
     }
-    let Some(frame) = run.position.frame_of_timer(timer) else { return false };
+    let Some(frame) = run.position.timers.remove(&timer) else { return false };
     match run.position.frame(frame).activity {
         Activity::Wait(_) => {
             let state = run.state(frame);
@@ -231,7 +254,7 @@ fn timer_fired(run: &mut Run<'_, '_>, timer: TimerId) -> bool {
             true
         }
         Activity::Task(_) => task::timer_fired(run, frame, timer),
-        Activity::Enter | Activity::Execute | Activity::Parallel(_) | Activity::Map(_) => false,
+        _ => false,
     }
 }
 

@@ -6,6 +6,8 @@ use base::Timestamp;
 use serde_json::Value;
 
 use crate::payload::Payload;
+use crate::state::map::ItemList;
+use crate::variables::Scope;
 use crate::{ExecutionStatus, Progress, TaskId, TimerId};
 
 /// One frame of an execution; ids grow, so a parent's is smaller than its children's.
@@ -25,6 +27,12 @@ pub(crate) struct Position {
     pub frames: BTreeMap<FrameId, Frame>,
     /// Frames with a transition to do, in the order in which they do it.
     pub ready: VecDeque<FrameId>,
+    /// In which frame a task or Map Run is open.
+    pub tasks: BTreeMap<TaskId, FrameId>,
+    /// Which frame waits for a timer.
+    pub timers: BTreeMap<TimerId, FrameId>,
+    /// How large the variables of all frames are.
+    pub variables_bytes: usize,
 }
 
 impl Position {
@@ -38,6 +46,9 @@ impl Position {
             execution_timer: None,
             frames: BTreeMap::new(),
             ready: VecDeque::new(),
+            tasks: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            variables_bytes: 0,
         }
     }
 
@@ -49,14 +60,27 @@ impl Position {
         self.frames.get_mut(&id).expect("a frame that is worked on exists")
     }
 
-    /// The frame in which this task is open.
-    pub fn frame_of_task(&self, task: TaskId) -> Option<FrameId> {
-        self.frames.iter().find(|(_, f)| matches!(&f.activity, Activity::Task(t) if t.id == task)).map(|(id, _)| *id)
+    /// Adds a frame, with the task and the timers that are open in it.
+    pub fn insert(&mut self, id: FrameId, frame: Frame) {
+        if let Some(task) = frame.activity.task() {
+            self.tasks.insert(task, id);
+        }
+        self.timers.extend(frame.activity.timers().map(|timer| (timer.id, id)));
+        self.variables_bytes += frame.variables.bytes();
+        self.frames.insert(id, frame);
     }
 
-    /// The frame that waits for this timer.
-    pub fn frame_of_timer(&self, timer: TimerId) -> Option<FrameId> {
-        self.frames.iter().find(|(_, f)| f.activity.timers().any(|t| t.id == timer)).map(|(id, _)| *id)
+    /// Takes a frame out; what is open in it is no longer known.
+    pub fn remove(&mut self, id: FrameId) -> Frame {
+        let frame = self.frames.remove(&id).expect("a frame that is taken out exists");
+        if let Some(task) = frame.activity.task() {
+            self.tasks.remove(&task);
+        }
+        for timer in frame.activity.timers() {
+            self.timers.remove(&timer.id);
+        }
+        self.variables_bytes -= frame.variables.bytes();
+        frame
     }
 
     pub fn children(&self, parent: FrameId) -> Vec<FrameId> {
@@ -87,6 +111,7 @@ pub(crate) struct Frame {
     pub map_item: Option<Arc<Value>>,
     /// The current state, by its place in the scope.
     pub state: usize,
+    pub variables: Scope,
     /// The current state's raw input.
     pub input: Payload,
     pub entered_event_id: u64,
@@ -111,6 +136,7 @@ pub(crate) enum Activity {
     Backoff(Timer),
     Parallel(OpenParallel),
     Map(Box<OpenMap>),
+    MapRun(Box<OpenMapRun>),
 }
 
 impl Activity {
@@ -119,9 +145,20 @@ impl Activity {
         let (a, b) = match self {
             Activity::Wait(timer) | Activity::Backoff(timer) => (Some(*timer), None),
             Activity::Task(task) => (task.timeout_timer, task.heartbeat_timer.map(|h| h.timer)),
-            Activity::Enter | Activity::Execute | Activity::Parallel(_) | Activity::Map(_) => (None, None),
+            Activity::Enter | Activity::Execute | Activity::Parallel(_) | Activity::Map(_) | Activity::MapRun(_) => {
+                (None, None)
+            }
         };
         a.into_iter().chain(b)
+    }
+
+    /// The task or Map Run that is open in it.
+    pub fn task(&self) -> Option<TaskId> {
+        match self {
+            Activity::Task(task) => Some(task.id),
+            Activity::MapRun(run) => Some(run.id),
+            _ => None,
+        }
     }
 }
 
@@ -160,13 +197,41 @@ pub(crate) struct OpenParallel {
 
 #[derive(Debug, Clone)]
 pub(crate) struct OpenMap {
-    /// Not stored: computed again from the state's input.
-    pub items: Arc<Vec<Value>>,
+    pub items: ItemList,
+    /// Their text, if they cannot be computed again from the state's input.
+    pub stored_items: Option<Arc<str>>,
     pub concurrency: usize,
     /// The next item to start with.
     pub next: usize,
     /// By item.
     pub outputs: BTreeMap<usize, Payload>,
+}
+
+/// A Map Run that was handed out: what of it does not follow from the definition and the frame.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenMapRun {
+    pub id: TaskId,
+    pub map_run_arn: Arc<str>,
+    pub label: Arc<str>,
+    pub items: OpenItems,
+    pub max_concurrency: u64,
+    pub tolerated_failure_count: u64,
+    pub tolerated_failure_percentage: f64,
+    pub batch_input: Option<Arc<str>>,
+    pub batch_items_max: Option<u64>,
+    pub batch_bytes_max: Option<u64>,
+    pub writer_parameters: Option<Arc<str>>,
+}
+
+/// The items of a Map Run.
+#[derive(Debug, Clone)]
+pub(crate) enum OpenItems {
+    /// A JSON array's text.
+    Inline(Arc<str>),
+    Reader {
+        parameters: Arc<str>,
+        max_items: Option<u64>,
+    },
 }
 
 /// The scope that `way` leads to; `None` if the state machine has none there.

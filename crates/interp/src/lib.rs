@@ -32,6 +32,7 @@ mod run;
 mod snapshot;
 mod state;
 mod unwind;
+mod variables;
 
 pub use effect::{
     Effect, ExecutionStatus, MapRunBatcher, MapRunItems, MapRunWriter, Outcome, Progress, RunMapRun, RunTask,
@@ -41,6 +42,8 @@ pub use event::{Details, EventType, HistoryEvent};
 pub use execution::{Admission, Env, Execution, Step};
 pub use info::ExecutionInfo;
 pub use input::{Input, TaskId, TimerId};
-pub use limits::{HISTORY_EVENTS_MAX, Limits, MAP_CONCURRENCY_MAX, PAYLOAD_BYTES_MAX, TRANSITIONS_PER_STEP_MAX};
+pub use limits::{
+    HISTORY_EVENTS_MAX, Limits, MAP_CONCURRENCY_MAX, PAYLOAD_BYTES_MAX, TRANSITIONS_PER_STEP_MAX, VARIABLES_BYTES_MAX,
+};
 pub use map_run::{Item, ItemSelector, SelectError, processor_of};
 pub use snapshot::RestoreError;

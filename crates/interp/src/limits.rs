@@ -7,6 +7,8 @@ pub struct Limits {
     pub history_events_max: u64,
     /// States entered in one step; then the step ends with [`crate::Effect::Continue`].
     pub transitions_per_step_max: u32,
+    /// Size of all variables of an execution together, as JSON text; one Assign is held to `payload_bytes_max`.
+    pub variables_bytes_max: usize,
     /// Iterations of one inline Map state that run at a time.
     pub map_concurrency_max: usize,
 }
@@ -17,6 +19,8 @@ pub const PAYLOAD_BYTES_MAX: usize = 262_144;
 pub const HISTORY_EVENTS_MAX: u64 = 25_000;
 /// How far one step may go, so that an endless loop cannot hold the engine.
 pub const TRANSITIONS_PER_STEP_MAX: u32 = 512;
+/// AWS's quota for all variables of an execution.
+pub const VARIABLES_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// AWS runs at most this many iterations of an inline Map state at a time.
 pub const MAP_CONCURRENCY_MAX: usize = 40;
 
@@ -26,6 +30,7 @@ impl Limits {
         payload_bytes_max: PAYLOAD_BYTES_MAX,
         history_events_max: HISTORY_EVENTS_MAX,
         transitions_per_step_max: TRANSITIONS_PER_STEP_MAX,
+        variables_bytes_max: VARIABLES_BYTES_MAX,
         map_concurrency_max: MAP_CONCURRENCY_MAX,
     };
 

@@ -48,6 +48,10 @@ impl Payload {
         self.value.get_or_init(|| Arc::new(self.read()))
     }
 
+    pub fn shared(&self) -> Arc<Value> {
+        self.value.get_or_init(|| Arc::new(self.read())).clone()
+    }
+
     pub fn text(&self) -> &Arc<str> {
         self.text.get_or_init(|| serde_json::to_string(self.value()).expect("a value has text keys only").into())
     }

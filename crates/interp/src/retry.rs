@@ -27,7 +27,7 @@ pub(crate) fn try_again(run: &mut Run<'_, '_>, id: FrameId, state: &State, failu
         Activity::Execute
     } else {
         let at = run.env.now + wait;
-        Activity::Backoff(run.start_timer(at))
+        Activity::Backoff(run.start_timer(Some(id), at))
     };
     true
 }

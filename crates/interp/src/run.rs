@@ -10,7 +10,8 @@ use crate::context::ContextObject;
 use crate::failure::Failure;
 use crate::frame::{Activity, Frame, FrameId, Position, ScopeStep, Timer, branch_at, state_at};
 use crate::payload::Payload;
-use crate::state::{self, Flow, StateType};
+use crate::state::{self, Exit, Flow, StateType};
+use crate::variables::Scope;
 use crate::{Details, Effect, Env, EventType, ExecutionInfo, ExecutionStatus, HistoryEvent, Outcome, Step, TimerId};
 
 /// A step in progress.
@@ -25,6 +26,8 @@ pub(crate) struct Run<'a, 'e> {
     pub step: Step,
     /// The history has no room but for the event that ends the execution.
     pub history_full: bool,
+    /// The frame that this transition has brought into its state, and the event before.
+    pub entered_after: Option<(FrameId, u64)>,
 }
 
 impl<'a> Run<'a, '_> {
@@ -46,6 +49,7 @@ impl<'a> Run<'a, '_> {
                 return;
             }
             transitions += 1;
+            self.entered_after = None;
             self.position.ready.pop_front();
             self.transition(id);
         }
@@ -65,6 +69,7 @@ impl<'a> Run<'a, '_> {
     fn enter_state(&mut self, id: FrameId, state: &State) {
         let details =
             Details::StateEntered { name: state.name.clone(), input: self.position.frame(id).input.text().clone() };
+        self.entered_after = Some((id, self.position.frame(id).last_event_id));
         let event_id = self.record(id, StateType::of(state).entered(), details);
         let now = self.env.now;
         let frame = self.position.frame_mut(id);
@@ -79,29 +84,49 @@ impl<'a> Run<'a, '_> {
     pub fn settle(&mut self, id: FrameId, state: &'a State, result: Result<Flow, Failure>) {
         match result {
             Ok(Flow::Open) => {}
-            Ok(Flow::Exit { output, next }) => match self.check_size(state, &output) {
-                Ok(()) => self.exit_state(id, state, output, next),
+            Ok(Flow::Exit(exit)) => match self.check_sizes(id, state, &exit) {
+                Ok(()) => self.exit_state(id, state, exit),
                 Err(failure) => self.fail(id, failure),
             },
             Err(failure) => self.fail(id, failure),
         }
     }
 
-    fn check_size(&self, state: &State, output: &Payload) -> Result<(), Failure> {
-        if output.text().len() > self.env.limits.payload_bytes_max {
+    fn check_sizes(&self, id: FrameId, state: &State, exit: &Exit) -> Result<(), Failure> {
+        let most = self.env.limits.payload_bytes_max;
+        if exit.output.text().len() > most {
             return Err(Failure::state_data_too_large(&state.name));
+        }
+        if exit.assigned.is_empty() {
+            return Ok(());
+        }
+        let (more, less) = self.position.frame(id).variables.growth(&exit.assigned);
+        if let Some((name, _)) = exit.assigned.iter().find(|(_, value)| value.text().len() > most) {
+            return Err(Failure::variables_too_large(&state.name, format_args!("the variable '{name}'")));
+        }
+        if more > most {
+            return Err(Failure::variables_too_large(&state.name, "variables"));
+        }
+        if self.position.variables_bytes + more - less > self.env.limits.variables_bytes_max {
+            return Err(Failure::variables_too_large(&state.name, "variables that make all of the execution's"));
         }
         Ok(())
     }
 
-    fn exit_state(&mut self, id: FrameId, state: &State, output: Payload, next: Option<Name>) {
+    fn exit_state(&mut self, id: FrameId, state: &State, Exit { output, assigned, next }: Exit) {
         if let Some(exited) = StateType::of(state).exited() {
             let details = Details::StateExited {
                 name: state.name.clone(),
                 output: output.text().clone(),
-                assigned_variables: Default::default(),
+                assigned_variables: assigned.texts(),
             };
             self.record(id, exited, details);
+        }
+        if !assigned.is_empty() {
+            let scope = &mut self.position.frame_mut(id).variables;
+            let (more, less) = scope.growth(&assigned);
+            scope.assign(&assigned);
+            self.position.variables_bytes = self.position.variables_bytes + more - less;
         }
         match next {
             Some(next) => self.go_to(id, &next, output),
@@ -133,7 +158,7 @@ impl<'a> Run<'a, '_> {
             });
             return;
         };
-        let child = self.position.frames.remove(&id).expect("a frame that ends exists");
+        let child = self.position.remove(id);
         let state = self.state(parent);
         self.enter_context(parent, state);
         let result = match &state.kind {
@@ -212,15 +237,20 @@ impl<'a> Run<'a, '_> {
         self.step.effects.push(effect);
     }
 
-    pub fn start_timer(&mut self, at: Timestamp) -> Timer {
+    /// Starts a timer for a frame, or for the execution.
+    pub fn start_timer(&mut self, frame: Option<FrameId>, at: Timestamp) -> Timer {
         let timer = Timer { id: TimerId(self.position.next_timer), at };
         self.position.next_timer += 1;
+        if let Some(frame) = frame {
+            self.position.timers.insert(timer.id, frame);
+        }
         self.effect(Effect::StartTimer { timer: timer.id, at });
         timer
     }
 
     /// Cancels a timer, or forgets it if it was to be started by this very step.
     pub fn cancel_timer(&mut self, id: TimerId) {
+        self.position.timers.remove(&id);
         let before = self.step.effects.len();
         self.step.effects.retain(|e| !matches!(e, Effect::StartTimer { timer, .. } if *timer == id));
         if self.step.effects.len() == before {
@@ -230,8 +260,13 @@ impl<'a> Run<'a, '_> {
 
     /// Cancels a task, or forgets it if it was to be handed out by this very step.
     pub fn cancel_task(&mut self, id: crate::TaskId) {
+        self.position.tasks.remove(&id);
         let before = self.step.effects.len();
-        self.step.effects.retain(|e| !matches!(e, Effect::RunTask(run) if run.task == id));
+        self.step.effects.retain(|effect| match effect {
+            Effect::RunTask(run) => run.task != id,
+            Effect::RunMapRun(run) => run.task != id,
+            _ => true,
+        });
         if self.step.effects.len() == before {
             self.effect(Effect::CancelTask { task: id });
         }
@@ -245,12 +280,14 @@ impl<'a> Run<'a, '_> {
         let branch = branch_at(self.machine, &scope).expect("a Parallel's branch or Map's processor exists");
         let state = branch.states.get_index_of(&branch.start_at).expect("the parser checks StartAt");
         let map_item = child.map_item.or_else(|| frame.map_item.clone());
+        let variables = frame.variables.inner();
         self.add_frame(Frame {
             parent: Some(parent),
             scope,
             index: child.index,
             last_event_id: child.last_event_id,
             map_item,
+            variables,
             ..self.new_frame(state, child.input)
         });
     }
@@ -270,6 +307,7 @@ impl<'a> Run<'a, '_> {
             index: 0,
             last_event_id: 0,
             map_item: None,
+            variables: Scope::default(),
             state,
             input,
             entered_event_id: 0,
@@ -283,7 +321,7 @@ impl<'a> Run<'a, '_> {
     fn add_frame(&mut self, frame: Frame) {
         let id = FrameId(self.position.next_frame);
         self.position.next_frame += 1;
-        self.position.frames.insert(id, frame);
+        self.position.insert(id, frame);
         self.position.ready.push_back(id);
     }
 }

@@ -2,50 +2,58 @@
 
 use std::sync::Arc;
 
-use asl::{ResultPath, State, StateKind};
+use asl::{Catcher, QueryLanguage, State, StateKind};
 use serde_json::{Map, Value};
 
-use crate::failure::Failure;
+use crate::failure::{Evaluation, Failure};
 use crate::frame::{Activity, FrameId};
 use crate::payload::Payload;
 use crate::retry;
 use crate::run::Run;
-use crate::state::{self, Flow, StateType};
+use crate::state::data::{self, Sight};
+use crate::state::{Exit, Flow, StateType};
 use crate::{Details, EventType, ExecutionStatus, Outcome};
 
 impl<'a> Run<'a, '_> {
     /// The current state of the frame failed: tries again, catches, or lets the scope fail.
     pub fn fail(&mut self, id: FrameId, failure: Failure) {
         let (mut id, mut failure) = (id, failure);
+        // What a catcher raises is not for the handlers beside it.
+        let mut in_catcher = false;
         loop {
             let state = self.state(id);
             if failure.names_state {
                 failure.cause = failure.naming(&state.name, self.position.frame(id).entered_event_id);
                 failure.names_state = false;
             }
+            if let Some(evaluation) = failure.evaluation.take() {
+                self.record_evaluation(id, state, &failure, evaluation);
+            }
             if !failure.catchable {
                 return self.fail_execution(id, failure);
             }
             let event_id = self.position.frame(id).last_event_id;
             self.abort_children(id, event_id);
-            if retry::try_again(self, id, state, &failure) {
+            if !in_catcher && retry::try_again(self, id, state, &failure) {
                 return;
             }
-            if let Some(failed) = StateType::of(state).failed() {
+            if let (false, Some(failed)) = (in_catcher, StateType::of(state).failed()) {
                 self.record(id, failed, Details::None);
             }
-            if let Some(catcher) = state.catch.iter().find(|c| failure.is_one_of(&c.error_equals)) {
-                let result = self.caught(id, &catcher.result_path, &failure);
-                match result {
-                    Ok(output) => {
-                        return self.settle(id, state, Ok(Flow::Exit { output, next: Some(catcher.next.clone()) }));
-                    }
+            let catcher = state.catch.iter().find(|c| !in_catcher && failure.is_one_of(&c.error_equals));
+            if let Some(catcher) = catcher {
+                match self.caught(id, state, catcher, &failure) {
+                    Ok(exit) => return self.settle(id, state, Ok(Flow::Exit(exit))),
                     Err(raised) => {
-                        failure = Failure { catchable: false, ..raised };
+                        // Of JSONPath nothing beyond the state catches what its catcher raises.
+                        let catchable = raised.catchable && state.query_language == QueryLanguage::Jsonata;
+                        failure = Failure { catchable, ..raised };
+                        in_catcher = true;
                         continue;
                     }
                 }
             }
+            in_catcher = false;
             let Some(parent) = self.position.frame(id).parent else {
                 return self.fail_execution(id, failure);
             };
@@ -53,14 +61,42 @@ impl<'a> Run<'a, '_> {
         }
     }
 
-    /// What a state hands to the state that catches its failure.
-    fn caught(&mut self, id: FrameId, result_path: &ResultPath, failure: &Failure) -> Result<Payload, Failure> {
+    /// How a state goes on whose failure a catcher takes.
+    fn caught(&mut self, id: FrameId, state: &State, catcher: &Catcher, failure: &Failure) -> Result<Exit, Failure> {
         let text = |text: &Option<Arc<str>>| Value::from(text.as_deref().unwrap_or_default());
         let mut about = Map::new();
         about.insert("Error".into(), text(&failure.error));
         about.insert("Cause".into(), text(&failure.cause));
+        let error_output = Payload::new(Value::Object(about))?;
+        self.enter_context(id, state);
         let raw = self.position.frame(id).input.clone();
-        state::data::place_result(result_path, raw, Payload::new(Value::Object(about))?)
+        let next = Some(catcher.next.clone());
+        if state.query_language == QueryLanguage::JsonPath {
+            let assigned = data::assign(self, id, state, catcher.assign.as_ref(), Sight::of(&error_output))?;
+            let output = data::place_result(&catcher.result_path, raw, error_output)?;
+            return Ok(Exit { output, assigned, next });
+        }
+        let sight = Sight { error_output: Some(&error_output), ..Sight::of(&raw) };
+        let assigned = data::assign(self, id, state, catcher.assign.as_ref(), sight)?;
+        let output = match &catcher.output {
+            Some(template) => data::evaluate(self, id, state, template, sight)?,
+            None => error_output,
+        };
+        Ok(Exit { output, assigned, next })
+    }
+
+    /// Tells that a JSONata expression failed.
+    fn record_evaluation(&mut self, id: FrameId, state: &State, failure: &Failure, evaluation: Evaluation) {
+        let details = Details::EvaluationFailed {
+            state: state.name.clone(),
+            error: failure.error.clone(),
+            cause: failure.cause.clone(),
+            location: evaluation.location,
+        };
+        let entered = self.entered_after.filter(|(frame, _)| evaluation.before_start && *frame == id);
+        let previous = entered.map_or(self.position.frame(id).last_event_id, |(_, before)| before);
+        let event_id = self.record_after(previous, EventType::EvaluationFailed, details);
+        self.position.frame_mut(id).last_event_id = event_id;
     }
 
     /// Takes a failed branch or iteration, and those beside it, out of the tree; the parent is what fails next.
@@ -68,7 +104,7 @@ impl<'a> Run<'a, '_> {
         if let Some(aborted) = StateType::of(state).aborted_by_own_failure() {
             self.record_beside(id, aborted, Details::None);
         }
-        let failed = self.position.frames.remove(&id).expect("a frame that fails exists");
+        let failed = self.position.remove(id);
         self.abort_children(parent, failed.last_event_id);
         self.position.frame_mut(parent).last_event_id = failed.last_event_id;
         let container = self.state(parent);
@@ -88,6 +124,9 @@ impl<'a> Run<'a, '_> {
                 let details = Details::MapIteration { name: container.name.clone(), index };
                 self.record_after(cause, EventType::MapIterationAborted, details);
             }
+            if matches!(self.position.frame(child).activity, Activity::MapRun(_)) {
+                self.record_after(cause, EventType::MapRunAborted, Details::None);
+            }
             let entered = !matches!(self.position.frame(child).activity, Activity::Enter);
             if let (true, Some(aborted)) = (entered, StateType::of(self.state(child)).aborted()) {
                 self.record_after(cause, aborted, Details::None);
@@ -99,10 +138,10 @@ impl<'a> Run<'a, '_> {
 
     /// Takes a frame out of the tree, with its task and timers.
     pub fn drop_frame(&mut self, id: FrameId) {
-        let frame = self.position.frames.remove(&id).expect("a frame that is dropped exists");
+        let frame = self.position.remove(id);
         self.position.ready.retain(|ready| *ready != id);
-        if let Activity::Task(task) = &frame.activity {
-            self.cancel_task(task.id);
+        if let Some(task) = frame.activity.task() {
+            self.cancel_task(task);
         }
         for timer in frame.activity.timers() {
             self.cancel_timer(timer.id);

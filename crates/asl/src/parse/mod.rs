@@ -34,13 +34,13 @@ const INVALID_JSONATA: &str = "INVALID_JSONATA_EXPRESSION";
 const UNSUPPORTED_JSONATA: &str = "UNSUPPORTED_JSONATA_EXPRESSION";
 
 /// Whether the interpreter runs JSONata states; until then they are refused.
-const JSONATA_RUNS: bool = false;
+const JSONATA_RUNS: bool = true;
 
 /// Whether the interpreter knows `Assign`; until then it is refused.
-const VARIABLES_RUN: bool = false;
+const VARIABLES_RUN: bool = true;
 
 /// Whether the engine runs Map states in DISTRIBUTED mode; until then they are refused.
-const DISTRIBUTED_RUNS: bool = false;
+const DISTRIBUTED_RUNS: bool = true;
 
 /// Parses and validates a definition; every error comes back in one pass. Warnings alone do not refuse it.
 pub fn parse(text: &str) -> Result<StateMachine, Diagnostics> {

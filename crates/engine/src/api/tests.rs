@@ -1,6 +1,5 @@
 //! The API over the memory store.
 
-mod history;
 mod list;
 mod logs;
 mod machines;

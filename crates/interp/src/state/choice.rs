@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use asl::{Choice, Comparison, Condition, DataKind, Operand, Operator, Path, State};
+use asl::{Choice, Comparison, Condition, DataKind, JsonataField, Operand, Operator, Path, State};
 use base::Timestamp;
 use serde_json::{Number, Value};
 
@@ -13,28 +13,35 @@ use crate::run::Run;
 /// Goes where the first rule that holds leads.
 pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State, choice: &Choice) -> Result<Flow, Failure> {
     let input = data::effective_input(run, id, state)?;
-    let scene = Scene { input: input.value(), context: run.context.value() };
-    let mut next = choice.default.as_ref();
-    for rule in &choice.rules {
-        if scene.holds(&rule.condition)? {
-            next = Some(&rule.next);
-            break;
+    for (index, rule) in choice.rules.iter().enumerate() {
+        let holds = match &rule.condition {
+            Condition::Jsonata(expression) => {
+                let name = format_args!("Choices[{index}]/Condition");
+                data::query(run, id, state, JsonataField::new(&name, expression), JsonataField::boolean)?
+            }
+            condition => Scene(data::scene(run.position, run.context, id, &input)).holds(condition)?,
+        };
+        if holds {
+            return data::pass_on(
+                run,
+                id,
+                state,
+                (rule.assign.as_ref(), rule.output.as_ref()),
+                Some(rule.next.clone()),
+            );
         }
     }
-    let Some(next) = next else {
+    let Some(next) = choice.default.clone() else {
         // What AWS does; its documentation names States.NoChoiceMatched.
         return Err(Failure::runtime(
             "Failed to transition out of the state. The state does not point to a next state.",
         ));
     };
-    Ok(Flow::Exit { output: data::select(run, &state.output_path, &input)?, next: Some(next.clone()) })
+    data::pass_on(run, id, state, (state.assign.as_ref(), state.output.as_ref()), Some(next))
 }
 
 /// What conditions look at.
-struct Scene<'a> {
-    input: &'a Value,
-    context: &'a Value,
-}
+struct Scene<'a>(asl::Scene<'a>);
 
 impl<'a> Scene<'a> {
     fn holds(&self, condition: &Condition) -> Result<bool, Failure> {
@@ -56,7 +63,7 @@ impl<'a> Scene<'a> {
                 Ok(false)
             }
             Condition::Not(condition) => Ok(!self.holds(condition)?),
-            Condition::Jsonata(_) => Err(Failure::runtime("The query language JSONata is not supported.")),
+            Condition::Jsonata(_) => Err(Failure::runtime("A JSONata condition stands among tests of JSONPath.")),
             Condition::Test { variable, operator: Operator::IsPresent(expected) } => {
                 Ok(self.is_present(variable) == *expected)
             }
@@ -87,14 +94,14 @@ impl<'a> Scene<'a> {
     }
 
     fn is_present(&self, path: &Path) -> bool {
-        match path.evaluate(asl::Scene::new(self.input, self.context)) {
+        match path.evaluate(self.0) {
             Ok(found) => path.is_definite() || found.as_array().is_none_or(|all| !all.is_empty()),
             Err(_) => false,
         }
     }
 
     fn find(&self, path: &Path) -> Result<Cow<'a, Value>, Failure> {
-        path.evaluate(asl::Scene::new(self.input, self.context)).map_err(|_| {
+        path.evaluate(self.0).map_err(|_| {
             Failure::runtime(format_args!(
                 "Invalid path '{}': The choice state's condition path references an invalid value.",
                 path.as_str()

@@ -1,33 +1,102 @@
-//! How data flows through a state: InputPath, Parameters, ResultSelector, ResultPath, OutputPath.
+//! How data flows through a state: in JSONPath InputPath, Parameters, ResultSelector, ResultPath and OutputPath, in
+//! JSONata Arguments and Output, in both Assign.
 
-use asl::{ReferencePath, ResultPath, Selection, State, Template};
+use asl::{JsonataField, QueryLanguage, ReferencePath, ResultPath, Selection, State, Template};
 use serde_json::Value;
 
+use super::{Exit, Flow};
 use crate::context::ContextObject;
 use crate::failure::Failure;
-use crate::frame::FrameId;
+use crate::frame::{FrameId, Position};
 use crate::payload::Payload;
-use crate::run::Run;
+use crate::run::{Run, next_of};
+use crate::variables::Assigned;
 
-/// The state's input as `InputPath` leaves it.
-pub(crate) fn effective_input(run: &Run<'_, '_>, id: FrameId, state: &State) -> Result<Payload, Failure> {
-    select(run, &state.input_path, &run.position.frame(id).input)
+/// What an expression sees besides the context and the variables.
+#[derive(Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    /// `$`, or `$states.input`.
+    pub input: &'a Payload,
+    /// `$states.result`.
+    pub result: Option<&'a Payload>,
+    /// `$states.errorOutput`.
+    pub error_output: Option<&'a Payload>,
 }
 
-/// What the state works on: `Parameters`, or else its effective input.
+impl<'a> Sight<'a> {
+    /// Of a state before it has a result.
+    pub fn of(input: &'a Payload) -> Sight<'a> {
+        Sight { input, result: None, error_output: None }
+    }
+}
+
+/// What expressions of a JSONPath state read, and a JSONata state works on: the input as `InputPath` leaves it.
+pub(crate) fn effective_input(run: &Run<'_, '_>, id: FrameId, state: &State) -> Result<Payload, Failure> {
+    select(run, id, &state.input_path, &run.position.frame(id).input)
+}
+
+/// What the state works on: `Parameters` or `Arguments`, or else its effective input.
 pub(crate) fn parameters(run: &mut Run<'_, '_>, id: FrameId, state: &State) -> Result<Payload, Failure> {
     let input = effective_input(run, id, state)?;
     match &state.parameters {
         None => Ok(input),
-        Some(template) => evaluate(run, state, template, &input),
+        Some(template) => evaluate(run, id, state, template, Sight::of(&input)),
     }
 }
 
-/// The state's output, from its raw input and the result of its work.
-pub(crate) fn output(run: &mut Run<'_, '_>, id: FrameId, state: &State, result: Payload) -> Result<Payload, Failure> {
+/// The end of a state that has a result of its own: of Task, Parallel, Map, and in JSONPath of Pass.
+pub(crate) fn finish(run: &mut Run<'_, '_>, id: FrameId, state: &State, result: Payload) -> Result<Flow, Failure> {
+    let next = next_of(state);
+    if state.query_language == QueryLanguage::JsonPath {
+        let assigned = assign(run, id, state, state.assign.as_ref(), Sight::of(&result))?;
+        let output = json_path_output(run, id, state, result)?;
+        return Ok(Flow::Exit(Exit { output, assigned, next }));
+    }
+    let input = run.position.frame(id).input.clone();
+    let sight = Sight { result: Some(&result), ..Sight::of(&input) };
+    let assigned = assign(run, id, state, state.assign.as_ref(), sight)?;
+    let output = match &state.output {
+        None => result,
+        Some(template) => evaluate(run, id, state, template, sight)?,
+    };
+    Ok(Flow::Exit(Exit { output, assigned, next }))
+}
+
+/// The end of a state, or of a rule of a Choice state, that only hands its input on.
+pub(crate) fn pass_on(
+    run: &mut Run<'_, '_>,
+    id: FrameId,
+    state: &State,
+    (template, output): (Option<&Template>, Option<&Template>),
+    next: Option<asl::Name>,
+) -> Result<Flow, Failure> {
+    let input = effective_input(run, id, state)?;
+    let assigned = assign(run, id, state, template, Sight::of(&input))?;
+    let output = match output {
+        Some(template) => evaluate(run, id, state, template, Sight::of(&input))?,
+        None => select(run, id, &state.output_path, &input)?,
+    };
+    Ok(Flow::Exit(Exit { output, assigned, next }))
+}
+
+/// What `Assign` gives.
+pub(crate) fn assign(
+    run: &mut Run<'_, '_>,
+    id: FrameId,
+    state: &State,
+    template: Option<&Template>,
+    sight: Sight<'_>,
+) -> Result<Assigned, Failure> {
+    let Some(template) = template else { return Ok(Assigned::default()) };
+    let value = with_env(run, id, sight, |env| template.evaluate(env));
+    Assigned::new(value.map_err(|e| Failure::evaluation(&e, sight.input.value(), &state.name))?)
+}
+
+/// The output of a JSONPath state, from its raw input and the result of its work.
+fn json_path_output(run: &mut Run<'_, '_>, id: FrameId, state: &State, result: Payload) -> Result<Payload, Failure> {
     let result = match &state.result_selector {
         None => result,
-        Some(template) => evaluate(run, state, template, &result)?,
+        Some(template) => evaluate(run, id, state, template, Sight::of(&result))?,
     };
     let placed = match &state.result_path {
         ResultPath::Discard => run.position.frame(id).input.clone(),
@@ -45,7 +114,7 @@ pub(crate) fn output(run: &mut Run<'_, '_>, id: FrameId, state: &State, result: 
             }
         }
     };
-    select(run, &state.output_path, &placed)
+    select(run, id, &state.output_path, &placed)
 }
 
 /// `ResultPath`: the result's place in the raw input.
@@ -58,56 +127,83 @@ pub(crate) fn place_result(path: &ResultPath, raw: Payload, result: Payload) -> 
 }
 
 /// `InputPath` or `OutputPath`.
-pub(crate) fn select(run: &Run<'_, '_>, selection: &Selection, from: &Payload) -> Result<Payload, Failure> {
-    select_from(run.context, selection, from)
+fn select(run: &Run<'_, '_>, id: FrameId, selection: &Selection, from: &Payload) -> Result<Payload, Failure> {
+    select_from(scene(run.position, run.context, id, from), selection, from)
 }
 
 /// The same outside a step.
-pub(crate) fn select_from(context: &ContextObject, selection: &Selection, from: &Payload) -> Result<Payload, Failure> {
+pub(crate) fn select_from(scene: asl::Scene<'_>, selection: &Selection, from: &Payload) -> Result<Payload, Failure> {
     match selection {
         Selection::Discard => Ok(Payload::empty_object()),
         Selection::Path(path) if path.is_whole_input() => Ok(from.clone()),
-        Selection::Path(path) => {
-            Payload::new(path.evaluate(asl::Scene::new(from.value(), context.value()))?.into_owned())
-        }
+        Selection::Path(path) => Payload::new(path.evaluate(scene)?.into_owned()),
     }
 }
 
-/// A payload template's value, no larger than a payload may be.
+/// A template's value, no larger than a payload may be.
 pub(crate) fn evaluate(
     run: &mut Run<'_, '_>,
+    id: FrameId,
     state: &State,
     template: &Template,
-    input: &Payload,
+    sight: Sight<'_>,
 ) -> Result<Payload, Failure> {
-    let mut env = env(input, run.context.value(), run.env);
-    let value = template.evaluate(&mut env).map_err(|e| Failure::evaluation(&e, input.value(), &state.name))?;
-    let payload = Payload::new(value)?;
+    let value = with_env(run, id, sight, |env| template.evaluate(env));
+    let payload = Payload::new(value.map_err(|e| Failure::evaluation(&e, sight.input.value(), &state.name))?)?;
     if payload.text().len() > run.env.limits.payload_bytes_max {
         return Err(Failure::state_data_too_large(&state.name));
     }
     Ok(payload)
 }
 
-/// What a template or expression is evaluated with.
-pub(crate) fn env<'a>(input: &'a Payload, context: &'a Value, env: &'a mut crate::Env<'_>) -> asl::Env<'a> {
-    asl::Env {
-        scene: asl::Scene::new(input.value(), context),
-        result: None,
-        error_output: None,
-        now: env.now,
-        random: env.random,
-    }
+/// The value of a field that is one JSONata expression, as `take` wants it.
+pub(crate) fn query<'f, T>(
+    run: &mut Run<'_, '_>,
+    id: FrameId,
+    state: &State,
+    field: JsonataField<'f>,
+    take: impl FnOnce(JsonataField<'f>, &mut asl::Env<'_>) -> Result<T, asl::EvalError>,
+) -> Result<T, Failure> {
+    let input = run.position.frame(id).input.clone();
+    let value = with_env(run, id, Sight::of(&input), |env| take(field, env));
+    value.map_err(|e| Failure::evaluation(&e, input.value(), &state.name))
+}
+
+/// Calls `evaluate` with what an expression of the frame's state reads.
+pub(crate) fn with_env<T>(
+    run: &mut Run<'_, '_>,
+    id: FrameId,
+    sight: Sight<'_>,
+    evaluate: impl FnOnce(&mut asl::Env<'_>) -> T,
+) -> T {
+    evaluate(&mut asl::Env {
+        scene: scene(run.position, run.context, id, sight.input),
+        result: sight.result.map(Payload::value),
+        error_output: sight.error_output.map(Payload::value),
+        now: run.env.now,
+        random: run.env.random,
+    })
+}
+
+/// What paths of the frame's state start from.
+pub(crate) fn scene<'v>(
+    position: &'v Position,
+    context: &'v ContextObject,
+    id: FrameId,
+    input: &'v Payload,
+) -> asl::Scene<'v> {
+    asl::Scene { input: input.value(), context: context.value(), variables: position.frame(id).variables.visible() }
 }
 
 /// The value that a `...Path` field refers to.
 pub(crate) fn refer<'v>(
     run: &'v Run<'_, '_>,
+    id: FrameId,
     path: &ReferencePath,
     field: &str,
     input: &'v Payload,
 ) -> Result<&'v Value, Failure> {
-    path.evaluate(asl::Scene::new(input.value(), run.context.value())).map_err(|_| {
+    path.evaluate(scene(run.position, run.context, id, input)).map_err(|_| {
         Failure::runtime(format_args!("The {field} parameter does not reference an input value: {}", path.as_str()))
     })
 }
@@ -115,11 +211,12 @@ pub(crate) fn refer<'v>(
 /// The whole number of seconds that a `...SecondsPath` field refers to.
 pub(crate) fn refer_to_seconds(
     run: &Run<'_, '_>,
+    id: FrameId,
     path: &ReferencePath,
     field: &str,
     input: &Payload,
 ) -> Result<u64, Failure> {
-    let value = refer(run, path, field, input)?;
+    let value = refer(run, id, path, field, input)?;
     if let Some(seconds) = value.as_u64() {
         return Ok(seconds);
     }

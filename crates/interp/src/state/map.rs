@@ -1,29 +1,39 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use asl::{Count, Items, Map, Percentage, ProcessorMode, State};
+use asl::{Count, Items, JsonataField, Map, Part, Percentage, ProcessorMode, QueryLanguage, ReferencePath, State};
 use serde_json::Value;
 
-use super::{Flow, data};
-use crate::context::{ContextObject, map_item};
-use crate::failure::Failure;
+use super::data::{self, Sight};
+use super::{Flow, map_run};
+use crate::context::map_item;
+use crate::failure::{Evaluation, Failure};
 use crate::frame::{Activity, Frame, FrameId, OpenMap};
 use crate::payload::Payload;
-use crate::run::{Child, Run, next_of};
+use crate::run::{Child, Run};
 use crate::{Details, EventType};
 
-/// Starts as many iterations as may run at a time.
+/// Starts as many iterations as may run at a time, or a Map Run.
 pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State, map: &Map) -> Result<Flow, Failure> {
-    let input = data::effective_input(run, id, state)?;
-    let items = items(map, &input, run.context)?;
-    let concurrency = concurrency(run, map, &input)?;
-    let length = items.len();
+    let (items, max_concurrency) = prepare(run, id, state, map).map_err(before_start)?;
+    let length = items.as_ref().map_or(0, |items| items.list().len());
     run.record(id, EventType::MapStateStarted, Details::MapStarted { length: length as u64 });
-    check_tolerance(run, map, &input)?;
+    let count = match &map.tolerated_failure_count {
+        Some(tolerated) => count(run, id, state, "ToleratedFailureCount", tolerated)?,
+        None => 0,
+    };
+    let tolerance = (count, tolerated_percentage(run, id, state, map)?);
     if map.config.mode == ProcessorMode::Distributed {
-        return Err(Failure::runtime("A Map state in DISTRIBUTED mode is not supported."));
+        return map_run::execute(run, id, state, map, (items, max_concurrency, tolerance));
     }
-    let open = OpenMap { items, concurrency, next: 0, outputs: BTreeMap::new() };
+    let items = items.expect("only a reader replaces the items, and an inline Map state has none");
+    let most = run.env.limits.map_concurrency_max.max(1);
+    let concurrency = match max_concurrency {
+        0 => most,
+        n => usize::try_from(n).unwrap_or(most).min(most),
+    };
+    let stored_items = may_vary(map).then(|| items.text().clone());
+    let open = OpenMap { items, stored_items, concurrency, next: 0, outputs: BTreeMap::new() };
     run.position.frame_mut(id).activity = Activity::Map(Box::new(open));
     if length == 0 {
         return succeed(run, id, state);
@@ -33,6 +43,23 @@ pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State, map: &M
         start_next(run, id, state, started)?;
     }
     Ok(Flow::Open)
+}
+
+/// What is computed before the state counts as started: its items, unless they are read, and `MaxConcurrency`.
+fn prepare(run: &mut Run<'_, '_>, id: FrameId, state: &State, map: &Map) -> Result<(Option<ItemList>, u64), Failure> {
+    let items = match map.reader {
+        Some(_) => None,
+        None => {
+            let input = data::effective_input(run, id, state)?;
+            Some(data::with_env(run, id, Sight::of(&input), |env| items(state, map, &input, env))?)
+        }
+    };
+    Ok((items, count(run, id, state, "MaxConcurrency", &map.max_concurrency)?))
+}
+
+fn before_start(failure: Failure) -> Failure {
+    let evaluation = failure.evaluation.map(|evaluation| Evaluation { before_start: true, ..evaluation });
+    Failure { evaluation, ..failure }
 }
 
 /// An iteration is done: another one may start; with the last one the state is done.
@@ -51,10 +78,10 @@ pub(crate) fn iteration_ended(
         unreachable!("an iteration runs below a Map state only");
     };
     open.outputs.insert(iteration.index, output);
-    if open.outputs.len() == open.items.len() {
+    if open.outputs.len() == open.items.list().len() {
         return succeed(run, id, state);
     }
-    if open.next < open.items.len() {
+    if open.next < open.items.list().len() {
         start_next(run, id, state, iteration.last_event_id)?;
     }
     Ok(Flow::Open)
@@ -67,7 +94,7 @@ fn succeed(run: &mut Run<'_, '_>, id: FrameId, state: &State) -> Result<Flow, Fa
     };
     let outputs = std::mem::take(&mut open.outputs);
     let result = Value::Array(outputs.into_values().map(Payload::into_value).collect());
-    Ok(Flow::Exit { output: data::output(run, id, state, Payload::new(result)?)?, next: next_of(state) })
+    data::finish(run, id, state, Payload::new(result)?)
 }
 
 /// Starts the next iteration; its first event follows `previous_event_id`.
@@ -79,51 +106,106 @@ fn start_next(run: &mut Run<'_, '_>, id: FrameId, state: &State, previous_event_
     open.next += 1;
     let details = Details::MapIteration { name: state.name.clone(), index: index as u64 };
     let started = run.record_after(previous_event_id, EventType::MapIterationStarted, details);
-    let item = map_item(index, &items[index]);
+    let value = &items.list()[index];
+    let item = map_item(index, value);
     let input = match &state.parameters {
-        None => Payload::new(items[index].clone())?,
+        None => Payload::new(value.clone())?,
         Some(selector) => {
             run.context.set_map_item(Some(&item));
             let input = data::effective_input(run, id, state)?;
-            data::evaluate(run, state, selector, &input)?
+            data::evaluate(run, id, state, selector, Sight::of(&input))?
         }
     };
     run.start_child(id, Child { branch: 0, index, last_event_id: started, map_item: Some(item), input });
     Ok(())
 }
 
-/// The items to iterate over: what `ItemsPath` finds in the state's effective input.
-pub(crate) fn items(map: &Map, input: &Payload, context: &ContextObject) -> Result<Arc<Vec<Value>>, Failure> {
-    let Items::Path(path) = &map.items else {
-        return Err(Failure::runtime("The query language JSONata is not supported."));
-    };
-    let found = path.evaluate(asl::Scene::new(input.value(), context.value()))?;
-    match found.into_owned() {
-        Value::Array(items) => Ok(Arc::new(items)),
-        _ => Err(Failure::runtime(format_args!("Reference path \"{}\" must point to array.", path.as_str()))),
+/// The items of a Map state: a JSON array.
+#[derive(Debug, Clone)]
+pub(crate) struct ItemList(Payload);
+
+impl ItemList {
+    /// `None` if it is no array.
+    pub fn new(payload: Payload) -> Option<ItemList> {
+        payload.value().is_array().then_some(ItemList(payload))
+    }
+
+    pub fn list(&self) -> &[Value] {
+        self.0.value().as_array().map_or(&[], Vec::as_slice)
+    }
+
+    pub fn text(&self) -> &Arc<str> {
+        self.0.text()
     }
 }
 
-/// How many iterations may run at a time.
-fn concurrency(run: &Run<'_, '_>, map: &Map, input: &Payload) -> Result<usize, Failure> {
-    let most = run.env.limits.map_concurrency_max.max(1);
-    match count(run, &map.max_concurrency, "MaxConcurrency", input)? {
-        0 => Ok(most),
-        n => Ok(usize::try_from(n).unwrap_or(most).min(most)),
+/// The items to iterate over: what `ItemsPath` or `Items` finds, or else the state's input.
+pub(crate) fn items(state: &State, map: &Map, input: &Payload, env: &mut asl::Env<'_>) -> Result<ItemList, Failure> {
+    let path = match &map.items {
+        Items::Path(path) => path,
+        Items::Template(template) => {
+            let items = template.evaluate_items(env);
+            let items = items.map_err(|e| Failure::evaluation(&e, input.value(), &state.name))?;
+            return Ok(ItemList(Payload::new(Value::Array(items))?));
+        }
+    };
+    let found =
+        if path.is_whole_input() { input.clone() } else { Payload::new(path.evaluate(env.scene)?.into_owned())? };
+    let text = |found: &Payload| found.text().clone();
+    ItemList::new(found.clone()).ok_or_else(|| match state.query_language {
+        QueryLanguage::JsonPath => {
+            Failure::runtime(format_args!("Reference path \"{}\" must point to array.", path.as_str()))
+        }
+        QueryLanguage::Jsonata => {
+            Failure::query(format_args!("Map state input must be an array but was: {}", text(&found)))
+        }
+    })
+}
+
+/// Whether the items may differ when they are computed again.
+fn may_vary(map: &Map) -> bool {
+    /// What answers differently from time to time; however it is called, its name is in the text.
+    const FICKLE: [&str; 6] = ["$now", "$millis", "$random", "$shuffle", "$uuid", "$eval"];
+    let fickle = |text: &str| FICKLE.iter().any(|name| text.contains(name));
+    match &map.items {
+        Items::Path(_) => false,
+        Items::Template(template) => template.any(&mut |part| match part {
+            Part::Jsonata(expression) => fickle(expression.as_str()),
+            Part::Expression(_) => false,
+        }),
     }
 }
 
-fn count(run: &Run<'_, '_>, count: &Count, field: &str, input: &Payload) -> Result<u64, Failure> {
-    let path = match count {
-        Count::Literal(n) => return Ok(*n),
-        Count::Path(path) => path,
-        Count::Jsonata(_) => return Err(Failure::runtime("The query language JSONata is not supported.")),
-    };
-    let value = path.evaluate(asl::Scene::new(input.value(), run.context.value()))?;
-    match (value.as_u64(), value.as_i64()) {
-        (Some(n), _) => Ok(n),
-        (None, Some(_)) => Err(Failure::runtime(format_args!("{field} cannot be negative."))),
-        (None, None) => Err(Failure::runtime(format_args!(
+/// A count, from where the definition says; `at` is the field from the state down.
+pub(crate) fn count(
+    run: &mut Run<'_, '_>,
+    id: FrameId,
+    state: &State,
+    at: &str,
+    count: &Count,
+) -> Result<u64, Failure> {
+    match count {
+        Count::Literal(n) => Ok(*n),
+        Count::Path(path) => {
+            let input = data::effective_input(run, id, state)?;
+            integer(at, path, path.evaluate(data::scene(run.position, run.context, id, &input))?)
+        }
+        Count::Jsonata(expression) => {
+            let field = JsonataField::new(&at, expression);
+            data::query(run, id, state, field, |field, env| field.integer(0..=u64::MAX, env))
+        }
+    }
+}
+
+/// What the path of a `...Path` field has found, as a count.
+pub(crate) fn integer(at: &str, path: &ReferencePath, value: &Value) -> Result<u64, Failure> {
+    let field = at.rsplit('/').next().unwrap_or(at);
+    match whole(value) {
+        Some(n) => u64::try_from(n).map_err(|_| match field {
+            "MaxItems" => Failure::runtime("field MaxItems must be positive"),
+            _ => Failure::runtime(format_args!("{field} cannot be negative.")),
+        }),
+        None => Err(Failure::runtime(format_args!(
             "The {field}Path field refers to value \"{}\" which is not a valid integer: {}",
             data::bare(value),
             path.as_str()
@@ -131,18 +213,29 @@ fn count(run: &Run<'_, '_>, count: &Count, field: &str, input: &Payload) -> Resu
     }
 }
 
-/// Tolerated failures count in distributed mode alone, but AWS refuses wrong ones in any.
-fn check_tolerance(run: &Run<'_, '_>, map: &Map, input: &Payload) -> Result<(), Failure> {
-    if let Some(tolerated) = &map.tolerated_failure_count {
-        count(run, tolerated, "ToleratedFailureCount", input)?;
+/// A whole number, or a string that is one: AWS takes both.
+fn whole(value: &Value) -> Option<i128> {
+    match value {
+        Value::Number(n) => n.as_u64().map(i128::from).or_else(|| n.as_i64().map(i128::from)),
+        Value::String(text) => text.parse::<i64>().ok().map(i128::from),
+        _ => None,
     }
+}
+
+/// Tolerated failures count in distributed mode alone, but AWS refuses wrong ones in any.
+fn tolerated_percentage(run: &mut Run<'_, '_>, id: FrameId, state: &State, map: &Map) -> Result<f64, Failure> {
     let percentage = match &map.tolerated_failure_percentage {
-        None => return Ok(()),
+        None => return Ok(0.0),
         Some(Percentage::Literal(percentage)) => *percentage,
-        Some(Percentage::Jsonata(_)) => return Err(Failure::runtime("The query language JSONata is not supported.")),
+        Some(Percentage::Jsonata(expression)) => {
+            let field = JsonataField::new(&"ToleratedFailurePercentage", expression);
+            return data::query(run, id, state, field, |field, env| field.number(0.0..=100.0, env));
+        }
         Some(Percentage::Path(path)) => {
-            let value = path.evaluate(asl::Scene::new(input.value(), run.context.value()))?;
-            value.as_f64().ok_or_else(|| {
+            let input = data::effective_input(run, id, state)?;
+            let value = path.evaluate(data::scene(run.position, run.context, id, &input))?;
+            let number = value.as_f64().or_else(|| value.as_str()?.parse().ok());
+            number.ok_or_else(|| {
                 Failure::runtime(format_args!(
                     "The ToleratedFailurePercentagePath field refers to value \"{}\" which is not a valid float: {}",
                     data::bare(value),
@@ -154,5 +247,5 @@ fn check_tolerance(run: &Run<'_, '_>, map: &Map, input: &Payload) -> Result<(), 
     if !(0.0..=100.0).contains(&percentage) {
         return Err(Failure::runtime("ToleratedFailurePercentage must be between 0 and 100."));
     }
-    Ok(())
+    Ok(percentage)
 }

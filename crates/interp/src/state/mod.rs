@@ -4,33 +4,40 @@ pub(crate) mod choice;
 pub(crate) mod data;
 pub(crate) mod fail;
 pub(crate) mod map;
+pub(crate) mod map_run;
 pub(crate) mod parallel;
 pub(crate) mod pass;
 pub(crate) mod succeed;
 pub(crate) mod task;
 pub(crate) mod wait;
 
-use asl::{Name, QueryLanguage, State, StateKind};
+use asl::{Name, State, StateKind};
 
 use crate::EventType;
 use crate::failure::Failure;
 use crate::frame::FrameId;
 use crate::payload::Payload;
 use crate::run::Run;
+use crate::variables::Assigned;
 
 /// What doing a state came to.
 pub(crate) enum Flow {
-    /// It is done; `None` is the end of its scope.
-    Exit { output: Payload, next: Option<Name> },
+    /// It is done.
+    Exit(Exit),
     /// It waits for something.
     Open,
 }
 
+/// How a state is done.
+pub(crate) struct Exit {
+    pub output: Payload,
+    pub assigned: Assigned,
+    /// `None` is the end of its scope.
+    pub next: Option<Name>,
+}
+
 /// Does the state that the frame has entered.
 pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State) -> Result<Flow, Failure> {
-    if state.query_language != QueryLanguage::JsonPath {
-        return Err(Failure::runtime("The query language JSONata is not supported."));
-    }
     match &state.kind {
         StateKind::Task(task) => task::execute(run, id, state, task),
         StateKind::Pass { result } => pass::execute(run, id, state, result.as_ref()),

@@ -5,7 +5,7 @@ use super::{Flow, data};
 use crate::failure::Failure;
 use crate::frame::{Activity, Frame, FrameId, OpenParallel};
 use crate::payload::Payload;
-use crate::run::{Child, Run, next_of};
+use crate::run::{Child, Run};
 use crate::{Details, EventType};
 
 /// Starts all branches.
@@ -40,5 +40,5 @@ pub(crate) fn branch_ended(
     frame.last_event_id = branch.last_event_id;
     run.record_beside(id, EventType::ParallelStateSucceeded, Details::None);
     let result = Value::Array(outputs.into_iter().flatten().map(Payload::into_value).collect());
-    Ok(Flow::Exit { output: data::output(run, id, state, Payload::new(result)?)?, next: next_of(state) })
+    data::finish(run, id, state, Payload::new(result)?)
 }

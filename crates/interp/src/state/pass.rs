@@ -1,4 +1,4 @@
-use asl::State;
+use asl::{QueryLanguage, State};
 use serde_json::Value;
 
 use super::{Flow, data};
@@ -7,13 +7,16 @@ use crate::frame::FrameId;
 use crate::payload::Payload;
 use crate::run::{Run, next_of};
 
-/// Gives `Result`, or else its parameters, or else its input.
+/// Gives `Result`, or else its parameters, or else its input; in JSONata its `Output`, or else its input.
 pub(crate) fn execute(
     run: &mut Run<'_, '_>,
     id: FrameId,
     state: &State,
     result: Option<&Value>,
 ) -> Result<Flow, Failure> {
+    if state.query_language == QueryLanguage::Jsonata {
+        return data::pass_on(run, id, state, (state.assign.as_ref(), state.output.as_ref()), next_of(state));
+    }
     let parameters = data::parameters(run, id, state)?;
     let result = match result {
         Some(result) => {
@@ -23,5 +26,5 @@ pub(crate) fn execute(
         }
         None => parameters,
     };
-    Ok(Flow::Exit { output: data::output(run, id, state, result)?, next: next_of(state) })
+    data::finish(run, id, state, result)
 }

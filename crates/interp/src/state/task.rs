@@ -1,13 +1,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use asl::{IntegrationPattern, ResourceKind, Seconds, State, StateKind, Task, Template};
+use asl::{IntegrationPattern, JsonataField, ResourceKind, Seconds, State, StateKind, Task, Template};
 
+use super::data::Sight;
+use super::wait::SECONDS_MAX;
 use super::{Flow, data};
 use crate::failure::{Failure, names};
 use crate::frame::{Activity, FrameId, HeartbeatTimer, OpenTask};
 use crate::payload::Payload;
-use crate::run::{Run, next_of};
+use crate::run::Run;
 use crate::{Admission, Details, Effect, EventType, Progress, RunTask, TaskId, TimerId};
 
 /// Hands the task out.
@@ -23,15 +25,15 @@ pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State, task: &
     let input = data::effective_input(run, id, state)?;
     let parameters = match &state.parameters {
         None => input.clone(),
-        Some(template) => data::evaluate(run, state, template, &input)?,
+        Some(template) => data::evaluate(run, id, state, template, Sight::of(&input))?,
     };
     let open = OpenTask {
         id: task_id,
         parameters: parameters.text().clone(),
         token,
-        timeout_seconds: seconds(run, task.timeout.as_ref(), "TimeoutSecondsPath", &input)?,
-        heartbeat_seconds: seconds(run, task.heartbeat.as_ref(), "HeartbeatSecondsPath", &input)?,
-        credentials_role_arn: role(run, state, task.credentials.as_ref(), &input)?,
+        timeout_seconds: seconds(run, id, state, "TimeoutSeconds", task.timeout.as_ref())?,
+        heartbeat_seconds: seconds(run, id, state, "HeartbeatSeconds", task.heartbeat.as_ref())?,
+        credentials_role_arn: role(run, id, state, task.credentials.as_ref(), &input)?,
         timeout_timer: None,
         heartbeat_timer: None,
         progress: Progress::Scheduled,
@@ -45,6 +47,7 @@ pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State, task: &
     record_scheduled(run, id, task, &open);
     let work = describe(run.info.region(), run.position.frame(id).retry_count, state, task, &open);
     run.position.frame_mut(id).activity = Activity::Task(Box::new(open));
+    run.position.tasks.insert(task_id, id);
     run.effect(Effect::RunTask(Box::new(work)));
     if !is_activity {
         record_started(run, id, task, None);
@@ -112,7 +115,7 @@ pub(crate) fn succeeded(run: &mut Run<'_, '_>, id: FrameId, output: Arc<str>) ->
             if let (ResourceKind::Integration(_), Some(token)) = (&task.resource.kind, &open.token) {
                 run.context.set_token(token);
             }
-            data::output(run, id, state, result).map(|output| Flow::Exit { output, next: next_of(state) })
+            data::finish(run, id, state, result)
         }
     };
     run.settle(id, state, result);
@@ -151,7 +154,7 @@ pub(crate) fn timer_fired(run: &mut Run<'_, '_>, id: FrameId, timer: TimerId) ->
         && deadline > run.env.now
     {
         // A heartbeat came since the timer was set.
-        let timer = run.start_timer(deadline);
+        let timer = run.start_timer(Some(id), deadline);
         open_task(run, id).heartbeat_timer = Some(HeartbeatTimer { timer, deadline });
         return true;
     }
@@ -212,7 +215,10 @@ fn close(run: &mut Run<'_, '_>, id: FrameId, fired: Option<TimerId>) -> OpenTask
         run.cancel_timer(timer.id);
     }
     match activity {
-        Activity::Task(open) => *open,
+        Activity::Task(open) => {
+            run.position.tasks.remove(&open.id);
+            *open
+        }
         _ => unreachable!("the caller has found the task open in this frame"),
     }
 }
@@ -221,10 +227,10 @@ fn start_timers(run: &mut Run<'_, '_>, id: FrameId) {
     let now = run.env.now;
     let open = open_task(run, id);
     let (timeout, heartbeat) = (open.timeout_seconds, open.heartbeat_seconds);
-    let timeout = timeout.map(|seconds| run.start_timer(now + Duration::from_secs(seconds)));
+    let timeout = timeout.map(|seconds| run.start_timer(Some(id), now + Duration::from_secs(seconds)));
     let heartbeat = heartbeat.map(|seconds| {
         let deadline = now + Duration::from_secs(seconds);
-        HeartbeatTimer { timer: run.start_timer(deadline), deadline }
+        HeartbeatTimer { timer: run.start_timer(Some(id), deadline), deadline }
     });
     let open = open_task(run, id);
     open.timeout_timer = timeout;
@@ -328,34 +334,43 @@ fn too_large(run: &mut Run<'_, '_>, id: FrameId, task: &Task) -> bool {
 
 /// `TimeoutSeconds`, `HeartbeatSeconds`, or what their `...Path` refers to.
 fn seconds(
-    run: &Run<'_, '_>,
+    run: &mut Run<'_, '_>,
+    id: FrameId,
+    state: &State,
+    field: &str,
     source: Option<&Seconds>,
-    path_field: &str,
-    input: &Payload,
 ) -> Result<Option<u64>, Failure> {
     match source {
         None => Ok(None),
         Some(Seconds::Literal(seconds)) => Ok(Some(*seconds)),
-        Some(Seconds::Jsonata(_)) => Err(Failure::runtime("The query language JSONata is not supported.")),
-        Some(Seconds::Path(path)) => match data::refer_to_seconds(run, path, path_field, input)? {
-            0 => Err(Failure::runtime(format_args!(
-                "The {path_field} parameter references a value that is not positive: {} == 0",
-                path.as_str()
-            ))),
-            seconds => Ok(Some(seconds)),
-        },
+        Some(Seconds::Jsonata(expression)) => {
+            let field = JsonataField::new(&field, expression);
+            data::query(run, id, state, field, |field, env| field.integer(1..=SECONDS_MAX, env)).map(Some)
+        }
+        Some(Seconds::Path(path)) => {
+            let field = format!("{field}Path");
+            let input = data::effective_input(run, id, state)?;
+            match data::refer_to_seconds(run, id, path, &field, &input)? {
+                0 => Err(Failure::runtime(format_args!(
+                    "The {field} parameter references a value that is not positive: {} == 0",
+                    path.as_str()
+                ))),
+                seconds => Ok(Some(seconds)),
+            }
+        }
     }
 }
 
 /// `Credentials.RoleArn`.
 fn role(
     run: &mut Run<'_, '_>,
+    id: FrameId,
     state: &State,
     credentials: Option<&Template>,
     input: &Payload,
 ) -> Result<Option<Arc<str>>, Failure> {
     let Some(template) = credentials else { return Ok(None) };
-    let value = data::evaluate(run, state, template, input)?;
+    let value = data::evaluate(run, id, state, template, Sight::of(input))?;
     match value.value().get("RoleArn").and_then(|role| role.as_str()) {
         Some(role) => Ok(Some(role.into())),
         None => Err(Failure::runtime("The Credentials field has no RoleArn that is a string.")),

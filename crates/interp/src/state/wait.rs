@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use asl::{Seconds, State, Wait};
+use asl::{JsonataField, Seconds, State, Wait};
 use base::Timestamp;
 
 use super::{Flow, data};
@@ -8,13 +8,16 @@ use crate::failure::Failure;
 use crate::frame::{Activity, FrameId};
 use crate::run::{Run, next_of};
 
+/// AWS's limit of seconds in any field.
+pub(crate) const SECONDS_MAX: u64 = 99_999_999;
+
 /// Waits, unless the time has come already.
 pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State, wait: &Wait) -> Result<Flow, Failure> {
     let at = time(run, id, state, wait)?;
     if at <= run.env.now {
         return exit(run, id, state);
     }
-    run.position.frame_mut(id).activity = Activity::Wait(run.start_timer(at));
+    run.position.frame_mut(id).activity = Activity::Wait(run.start_timer(Some(id), at));
     Ok(Flow::Open)
 }
 
@@ -25,25 +28,29 @@ pub(crate) fn timer_fired(run: &mut Run<'_, '_>, id: FrameId, state: &State) -> 
 }
 
 fn exit(run: &mut Run<'_, '_>, id: FrameId, state: &State) -> Result<Flow, Failure> {
-    let input = data::effective_input(run, id, state)?;
-    Ok(Flow::Exit { output: data::select(run, &state.output_path, &input)?, next: next_of(state) })
+    data::pass_on(run, id, state, (state.assign.as_ref(), state.output.as_ref()), next_of(state))
 }
 
-fn time(run: &Run<'_, '_>, id: FrameId, state: &State, wait: &Wait) -> Result<Timestamp, Failure> {
+fn time(run: &mut Run<'_, '_>, id: FrameId, state: &State, wait: &Wait) -> Result<Timestamp, Failure> {
     let input = data::effective_input(run, id, state)?;
     let now = run.env.now;
     match wait {
         Wait::Seconds(Seconds::Literal(seconds)) => Ok(now + Duration::from_secs(*seconds)),
         Wait::Seconds(Seconds::Path(path)) => {
-            Ok(now + Duration::from_secs(data::refer_to_seconds(run, path, "SecondsPath", &input)?))
+            Ok(now + Duration::from_secs(data::refer_to_seconds(run, id, path, "SecondsPath", &input)?))
         }
-        Wait::Seconds(Seconds::Jsonata(_)) | Wait::TimestampJsonata(_) => {
-            Err(Failure::runtime("The query language JSONata is not supported."))
+        Wait::Seconds(Seconds::Jsonata(expression)) => {
+            let field = JsonataField::new(&"Seconds", expression);
+            let seconds = data::query(run, id, state, field, |field, env| field.integer(0..=SECONDS_MAX, env))?;
+            Ok(now + Duration::from_secs(seconds))
+        }
+        Wait::TimestampJsonata(expression) => {
+            data::query(run, id, state, JsonataField::new(&"Timestamp", expression), JsonataField::timestamp)
         }
         Wait::Timestamp(text) => Timestamp::parse_rfc3339(text)
             .map_err(|e| Failure::runtime(format_args!("The Timestamp parameter is not valid: {e}"))),
         Wait::TimestampPath(path) => {
-            let value = data::refer(run, path, "TimestampPath", &input)?;
+            let value = data::refer(run, id, path, "TimestampPath", &input)?;
             value.as_str().and_then(|text| Timestamp::parse_rfc3339(text).ok()).ok_or_else(|| {
                 Failure::runtime(format_args!(
                     "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time \

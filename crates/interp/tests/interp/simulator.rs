@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use base::Timestamp;
 use interp::{
-    Effect, Env, Execution, ExecutionInfo, HistoryEvent, Input, Limits, Outcome, RunTask, Step, TaskId, TimerId,
+    Effect, Env, Execution, ExecutionInfo, HistoryEvent, Input, Limits, MapRunItems, Outcome, RunMapRun, RunTask, Step,
+    TaskId, TimerId,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// 2024-01-01T00:00:00Z.
 pub const START: Timestamp = Timestamp::from_millis(1_704_067_200_000);
@@ -113,6 +114,7 @@ struct World<'s> {
     plans: usize,
     attempts: BTreeMap<String, usize>,
     tasks: BTreeMap<TaskId, RunTask>,
+    map_runs: BTreeMap<TaskId, RunMapRun>,
     timers: BTreeMap<TimerId, (Timestamp, usize)>,
     trace: Trace,
     outcome: Option<Outcome>,
@@ -129,6 +131,7 @@ impl<'s> World<'s> {
             plans: 0,
             attempts: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            map_runs: BTreeMap::new(),
             timers: BTreeMap::new(),
             trace: Trace { history: vec![], effects: vec![], outcome: None, steps: 0 },
             outcome: None,
@@ -155,6 +158,7 @@ impl<'s> World<'s> {
             | Input::TaskStartFailed { task, .. }
             | Input::TaskSubmitFailed { task, .. } => {
                 self.tasks.remove(task);
+                self.map_runs.remove(task);
             }
             _ => {}
         }
@@ -197,9 +201,16 @@ impl<'s> World<'s> {
                 self.run_task(*work);
                 words
             }
-            Effect::RunMapRun(work) => format!("run map run {}", work.task),
+            Effect::RunMapRun(work) => {
+                let words = format!("run map run {} {}", work.task, about_map_run(&work));
+                let (name, task) = (work.state_name.to_string(), work.task);
+                self.map_runs.insert(task, *work);
+                self.plan_outcome(name, task);
+                words
+            }
             Effect::CancelTask { task } => {
                 self.tasks.remove(&task);
+                self.map_runs.remove(&task);
                 format!("cancel task {task}")
             }
             Effect::StartTimer { timer, at } => {
@@ -226,12 +237,15 @@ impl<'s> World<'s> {
     }
 
     fn run_task(&mut self, work: RunTask) {
-        let name = work.state_name.to_string();
+        let (name, task) = (work.state_name.to_string(), work.task);
+        self.tasks.insert(task, work);
+        self.plan_outcome(name, task);
+    }
+
+    fn plan_outcome(&mut self, name: String, task: TaskId) {
         let attempt = self.attempts.entry(name.clone()).or_default();
         let script = self.script.tasks.get(&name).map(|all| all.get(*attempt).or(all.last()).expect("an attempt"));
         *attempt += 1;
-        let task = work.task;
-        self.tasks.insert(task, work);
         for happening in script.into_iter().flatten() {
             let at = self.now + happening.after;
             self.plan(at, input_of(task, &happening.what));
@@ -241,9 +255,13 @@ impl<'s> World<'s> {
     /// What is outstanding is just what was asked for and neither done nor cancelled.
     fn check_open_effects(&self) {
         let (mut tasks, mut timers) = (Vec::new(), Vec::new());
+        let mut map_runs = BTreeMap::new();
         for effect in self.execution.open_effects() {
             match effect {
                 Effect::RunTask(work) => tasks.push((work.task, work.parameters, work.token)),
+                Effect::RunMapRun(work) => {
+                    map_runs.insert(work.task, *work);
+                }
                 Effect::StartTimer { timer, at } => timers.push((timer, at)),
                 Effect::Continue => assert!(self.planned.values().any(|input| *input == Input::Continue)),
                 other => panic!("{other:?} is not outstanding"),
@@ -251,10 +269,41 @@ impl<'s> World<'s> {
         }
         tasks.sort();
         timers.sort();
+        assert_eq!(map_runs, self.map_runs);
         let known_tasks = self.tasks.values().map(|w| (w.task, w.parameters.clone(), w.token.clone()));
         assert_eq!(tasks, known_tasks.collect::<Vec<_>>());
         assert_eq!(timers, self.timers.iter().map(|(timer, (at, _))| (*timer, *at)).collect::<Vec<_>>());
     }
+}
+
+/// All that the engine gets of a Map Run, in short.
+fn about_map_run(work: &RunMapRun) -> Value {
+    let value = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+    let items = match &work.items {
+        MapRunItems::Inline(items) => value(items),
+        MapRunItems::Reader { resource, parameters, config, max_items } => {
+            json!({"read": resource.arn, "with": value(parameters), "as": format!("{:?}", config.input_type), "max": max_items})
+        }
+    };
+    let mut about = json!({
+        "arn": &*work.map_run_arn, "label": &*work.label, "state": &*work.state_name,
+        "type": format!("{:?}", work.execution_type), "items": items, "concurrency": work.max_concurrency,
+        "tolerated": [work.tolerated_failure_count, work.tolerated_failure_percentage], "retry": work.retry_count,
+    });
+    if let Some(scene) = &work.selector_scene {
+        let context = value(&scene.context);
+        about["selector"] = json!({
+            "entered": scene.entered_event_id, "input": value(&scene.input), "context": context["State"],
+            "variables": value(&scene.variables)});
+    }
+    if let Some(batcher) = &work.batcher {
+        let input = batcher.batch_input.as_deref().map(value);
+        about["batch"] = json!([input, batcher.max_items, batcher.max_input_bytes]);
+    }
+    if let Some(writer) = &work.writer {
+        about["write"] = json!([writer.resource.as_ref().map(|r| &r.arn), value(&writer.parameters)]);
+    }
+    about
 }
 
 fn arc(text: &Option<String>) -> Option<Arc<str>> {
@@ -297,6 +346,7 @@ pub fn script(case: &Value) -> Script {
             "payload_bytes_max" => script.limits.payload_bytes_max = value as usize,
             "history_events_max" => script.limits.history_events_max = value,
             "transitions_per_step_max" => script.limits.transitions_per_step_max = value as u32,
+            "variables_bytes_max" => script.limits.variables_bytes_max = value as usize,
             "map_concurrency_max" => script.limits.map_concurrency_max = value as usize,
             other => panic!("unknown limit {other}"),
         }
