@@ -8,8 +8,9 @@ use tracing::warn;
 
 use crate::activity::Activities;
 use crate::catalog::Catalog;
-use crate::execution::{CELLS, Input, Outside, Owner};
+use crate::execution::{CELLS, Input, Outside, Owner, Work};
 use crate::invoker::Invoker;
+use crate::map_run::{self, Driver, Processors};
 use crate::task::{Dispatcher, LogSink};
 use crate::token::Tokens;
 use crate::{Options, fault};
@@ -32,7 +33,9 @@ pub(crate) struct Inner {
     pub activities: Activities,
     pub dispatcher: Arc<Dispatcher>,
     pub options: Options,
+    map_runs: Arc<Driver>,
     cells: OnceLock<Cells<Input>>,
+    map_run_cells: OnceLock<Cells<map_run::Input>>,
 }
 
 impl Engine {
@@ -56,6 +59,8 @@ impl Engine {
         let activities = Activities::new(catalog.clone(), options.activity_pollers_max);
         let dispatcher =
             Dispatcher::new(store.clone(), invoker, activities.clone(), entropy.clone(), clock.clone(), options);
+        let dispatcher = Arc::new(dispatcher);
+        let map_runs = Arc::new(Driver::new(dispatcher.clone(), clock.clone()));
         let inner = Inner {
             store,
             clock,
@@ -63,9 +68,11 @@ impl Engine {
             catalog,
             tokens,
             activities,
-            dispatcher: Arc::new(dispatcher),
+            dispatcher,
             options,
+            map_runs,
             cells: OnceLock::new(),
+            map_run_cells: OnceLock::new(),
         };
         Ok(Engine { inner: Arc::new(inner) })
     }
@@ -83,19 +90,36 @@ impl Engine {
     /// # Panics
     /// If called twice.
     pub async fn run(&self, registry: Registry, endpoint: &str) -> Result<(), Error> {
-        let Inner { store, clock, entropy, catalog, tokens, dispatcher, options, .. } = &*self.inner;
+        let Inner { store, clock, entropy, catalog, tokens, dispatcher, map_runs, options, .. } = &*self.inner;
         assert!(dispatcher.registry.set(registry).is_ok(), "an engine runs once");
         crate::execution::upgrade(&**store).await?;
         let _ = dispatcher.endpoint.set(endpoint.into());
         let outside: Outside = {
-            let dispatcher = dispatcher.clone();
-            Arc::new(move |work| dispatcher.take(work))
+            let (dispatcher, map_runs) = (dispatcher.clone(), map_runs.clone());
+            Arc::new(move |work| match work {
+                Work::MapRun(new) => map_runs.begin(new),
+                Work::CancelMapRun(id) => map_runs.cancel(id),
+                work => dispatcher.take(work),
+            })
         };
-        let owner =
-            |cell| Owner::new(cell, catalog.clone(), tokens.clone(), entropy.clone(), outside.clone(), *options);
+        let processors = Processors::new(catalog.clone());
+        let owner = |cell| {
+            let (catalog, processors, tokens) = (catalog.clone(), processors.clone(), tokens.clone());
+            Owner::new(cell, catalog, processors, tokens, entropy.clone(), outside.clone(), *options)
+        };
         let cells = Cells::start("execution", CELLS, owner, store, clock, &CellOptions::default()).await?;
         let _ = dispatcher.cells.set(cells.clone());
         let _ = self.inner.cells.set(cells);
+        let outside: map_run::Outside = {
+            let map_runs = map_runs.clone();
+            Arc::new(move |work| map_runs.take(work))
+        };
+        let children_max = options.map_run_children_max;
+        let owner = |cell| map_run::Owner::new(cell, processors.clone(), outside.clone(), children_max);
+        let options = CellOptions::default();
+        let cells = Cells::start("map-run", map_run::CELLS, owner, store, clock, &options).await?;
+        map_runs.set_cells(cells.clone());
+        let _ = self.inner.map_run_cells.set(cells);
         Ok(())
     }
 
@@ -109,6 +133,10 @@ impl Engine {
 impl Inner {
     pub fn cells(&self) -> Result<&Cells<Input>, Fault> {
         self.cells.get().ok_or_else(|| fault::from_cell(cell::CellError::Stopped))
+    }
+
+    pub fn map_run_cells(&self) -> Result<&Cells<map_run::Input>, Fault> {
+        self.map_run_cells.get().ok_or_else(|| fault::from_cell(cell::CellError::Stopped))
     }
 }
 

@@ -19,8 +19,18 @@
 //! | `execution-format` | version, format, then where an upgrade has come to |
 //! | `definition-use` cell definition | version, number of the cell's executions that need it (8 bytes, big-endian) |
 //! | `history` cell id first-event-id | events of one turn |
+//! | `execution-child` cell id | `ChildRecord`: which Map Run an execution belongs to |
+//! | `map-run` execution task | `RunRecord`: what never changes of a Map Run |
+//! | `map-run-state` execution task | `StateRecord`: how far it is |
+//! | `map-run-open` map-run-cell execution task | `SourceRecord`; absent once it ended and its parent knows |
+//! | `map-run-outcome` execution task | what its parent is to be told; absent once it was |
+//! | `map-run-item` execution task index | `ItemRecord`: the input of a child that may not have ended |
+//! | `map-run-result` execution task index | `ResultRecord` of an Express child |
+//! | `map-run-name` account region machine/label uuid | execution task |
 //!
 //! A list is a machine's name, `name:version`, `name:alias`, or `name/label:id` of a Map Run.
+//! `execution` stands for the cell and the id of the execution that the Map Run belongs to, `task` for the id of its
+//! `MapRunStarted` event.
 
 use base::Scope;
 use store::Key;
@@ -30,6 +40,34 @@ use store::Key;
 pub(crate) struct ExecutionId {
     pub cell: u8,
     pub number: u64,
+}
+
+/// Names one Map Run: the execution that it belongs to, and the id of its `MapRunStarted` event there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct MapRunId {
+    pub execution: ExecutionId,
+    pub task: u64,
+}
+
+impl MapRunId {
+    fn write(self, key: Key) -> Key {
+        key.u8(self.execution.cell).u64(self.execution.number).u64(self.task)
+    }
+
+    /// Reads what [`map_run_name`] has as its value and what the keys of Map Runs have behind their first parts.
+    pub fn read(bytes: &[u8]) -> Result<MapRunId, store::Error> {
+        let mut parts = store::KeyReader::new(bytes);
+        let execution = ExecutionId { cell: parts.u8()?, number: parts.u64()? };
+        Ok(MapRunId { execution, task: parts.u64()? })
+    }
+
+    /// As [`MapRunId::read`] reads it.
+    pub fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = vec![self.execution.cell];
+        bytes.extend_from_slice(&self.execution.number.to_be_bytes());
+        bytes.extend_from_slice(&self.task.to_be_bytes());
+        bytes
+    }
 }
 
 fn scoped(space: &str, scope: &Scope) -> Key {
@@ -136,4 +174,45 @@ pub(crate) fn uses(cell: u8, definition: u64) -> Key {
 /// The outbox entry of one open task; it is also the id of the task's effect.
 pub(crate) fn task_effect(cell: &str, number: u64, task: u64) -> Vec<u8> {
     Key::new("outbox").str(cell).u64(number).u64(task).build()
+}
+
+pub(crate) fn execution_child(id: ExecutionId) -> Key {
+    of("execution-child", id)
+}
+
+pub(crate) fn map_run(id: MapRunId) -> Key {
+    id.write(Key::new("map-run"))
+}
+
+/// All Map Runs of an execution, in the order in which they began.
+pub(crate) fn map_runs_of(execution: ExecutionId) -> Key {
+    of("map-run", execution)
+}
+
+pub(crate) fn map_run_state(id: MapRunId) -> Key {
+    id.write(Key::new("map-run-state"))
+}
+
+pub(crate) fn map_run_open(map_run_cell: u8, id: MapRunId) -> Key {
+    id.write(map_runs_open(map_run_cell))
+}
+
+pub(crate) fn map_runs_open(map_run_cell: u8) -> Key {
+    Key::new("map-run-open").u8(map_run_cell)
+}
+
+pub(crate) fn map_run_outcome(id: MapRunId) -> Key {
+    id.write(Key::new("map-run-outcome"))
+}
+
+pub(crate) fn map_run_items(id: MapRunId) -> Key {
+    id.write(Key::new("map-run-item"))
+}
+
+pub(crate) fn map_run_results(id: MapRunId) -> Key {
+    id.write(Key::new("map-run-result"))
+}
+
+pub(crate) fn map_run_name(scope: &Scope, machine_and_label: &str, uuid: &str) -> Key {
+    scoped("map-run-name", scope).str(machine_and_label).str(uuid)
 }

@@ -8,6 +8,7 @@
 //!   goes on where that batch left it, and tasks that were open are carried out (again).
 //! - A task on one of our own services carries the key of its outbox entry, so that the service does it once.
 //! - An Express execution runs in memory. Its asynchronous start is stored and runs again after a crash.
+//! - A Map Run's children are started once each and its items read once each, whatever crashes.
 //! - A running execution keeps the definition it began with.
 //!
 //! Knows nothing of HTTP, and of the language only what [`asl`] and [`interp`] say.
@@ -21,6 +22,7 @@ mod fault;
 mod invoker;
 mod keys;
 mod logging;
+mod map_run;
 mod mapping;
 mod options;
 mod record;

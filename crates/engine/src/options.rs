@@ -13,6 +13,8 @@ pub struct Options {
     pub running_executions_per_cell_max: usize,
     /// How long executions are kept after their end, and their names taken. AWS: 90 days.
     pub execution_retention: Duration,
+    /// Children of one Map Run that run at once, whatever its `MaxConcurrency` says. AWS: 10,000.
+    pub map_run_children_max: usize,
     /// Calls of services and functions that are under way at once; further ones wait.
     pub calls_max: usize,
     /// Pollers that may wait for one activity. AWS: 1,000.
@@ -31,6 +33,7 @@ impl Default for Options {
             definition_bytes_max: asl::DEFINITION_BYTES_MAX,
             running_executions_per_cell_max: 125_000,
             execution_retention: Duration::from_secs(90 * 86_400),
+            map_run_children_max: 10_000,
             calls_max: 4_096,
             activity_pollers_max: 1_000,
             activity_poll_ms: 60_000,

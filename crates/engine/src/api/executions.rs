@@ -124,7 +124,7 @@ fn prepare(
         trace_header: input.trace_header,
     };
     let cell = engine.cells()?.at(cell).ok_or_else(|| Fault::internal("unknown cell"))?.clone();
-    Ok((cell, Start { head, definition, effect, durable: true }))
+    Ok((cell, Start { head, definition, effect, durable: true, child: None }))
 }
 
 /// AWS's words for input that is not JSON.
@@ -215,6 +215,9 @@ async fn describe(engine: Arc<Inner>, _: Call, input: DescribeInput) -> Result<V
         members.insert("inputDetails".into(), json!({"included": true}));
     }
     add_qualifiers(members, head);
+    if let Some(arn) = &head.map_run_arn {
+        members.insert("mapRunArn".into(), arn.clone().into());
+    }
     if let Some(header) = &head.trace_header {
         members.insert("traceHeader".into(), header.clone().into());
     }
@@ -270,6 +273,9 @@ async fn describe_machine(engine: Arc<Inner>, _: Call, input: DescribeMachineInp
     });
     let members = output.as_object_mut().expect("made above");
     members.extend(revision.id.clone().map(|id| ("revisionId".to_owned(), id.into())));
-    members.extend(head.map_run_arn.map(|arn| ("mapRunArn".to_owned(), arn.into())));
+    if let (Some(arn), Some((_, label))) = (head.map_run_arn, head.machine.split_once('/')) {
+        members.insert("mapRunArn".into(), arn.into());
+        members.insert("label".into(), label.into());
+    }
     Ok(output)
 }

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use service::{Call, Fault};
 
 use super::executions::add_qualifiers;
-use super::page;
 use super::target::{Qualifier, find_any};
+use super::{map_runs, page};
 use crate::engine::Inner;
 use crate::execution::{self, Execution, Query, RUNNING};
-use crate::fault;
 use crate::record::EndRecord;
+use crate::{fault, map_run};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,7 +51,8 @@ pub(super) async fn list(engine: Arc<Inner>, _: Call, input: Input) -> Result<Ou
     // Nothing was redriven yet.
     let keep = |_: &Execution| redrive != Some("REDRIVEN");
     let (found, next) = execution::list(&*engine.store, &query, keep).map_err(fault::from_store)?;
-    Ok(Output { executions: found.iter().map(entry).collect(), next_token: next.map(|n| page.write(&n)) })
+    let executions = found.iter().map(|e| entry(&engine, e)).collect::<Result<_, _>>()?;
+    Ok(Output { executions, next_token: next.map(|n| page.write(&n)) })
 }
 
 /// The list that is asked for: a machine's, a version's, an alias's or a Map Run's.
@@ -77,8 +78,11 @@ fn find_list(engine: &Inner, input: &Input) -> Result<(Scope, String), Fault> {
             Ok((machine.scope.clone(), list))
         }
         (None, Some(arn)) => {
-            let (parsed, _) = fault::parse_arn(arn, "mapRun")?;
-            Ok((parsed.scope(), execution::list_of_map_run(arn).to_owned()))
+            let run = map_runs::load(engine, arn)?.record;
+            if run.express {
+                return Err(fault::type_not_supported());
+            }
+            Ok((run.scope(), execution::list_of_map_run(arn).to_owned()))
         }
         _ => Err(fault::validation(
             "MISSING_REQUIRED_PARAMETER",
@@ -99,7 +103,7 @@ fn status_code(status: &str) -> u8 {
     }
 }
 
-fn entry(execution: &Execution) -> Value {
+fn entry(engine: &Inner, execution: &Execution) -> Result<Value, Fault> {
     let head = &execution.head;
     let mut entry = json!({
         "executionArn": execution::execution_arn(head),
@@ -111,9 +115,13 @@ fn entry(execution: &Execution) -> Value {
     });
     let members = entry.as_object_mut().expect("made above");
     add_qualifiers(members, head);
-    members.extend(head.map_run_arn.clone().map(|arn| ("mapRunArn".to_owned(), arn.into())));
+    if let Some(arn) = &head.map_run_arn {
+        let child = map_run::child_of(&*engine.store, execution.id).map_err(fault::from_store)?;
+        members.insert("mapRunArn".into(), arn.clone().into());
+        members.insert("itemCount".into(), child.map_or(1, |child| child.items).into());
+    }
     if let Some(end) = &execution.end {
         members.insert("stopDate".into(), Timestamp::from_millis(end.stop_ms).as_seconds_f64().into());
     }
-    entry
+    Ok(entry)
 }

@@ -9,6 +9,7 @@ mod executions;
 mod history;
 mod list;
 mod machines;
+mod map_runs;
 mod page;
 mod tags;
 mod target;
@@ -42,6 +43,7 @@ impl Engine {
         tags::add(&mut add);
         validate::add(&mut add);
         executions::add(&mut add);
+        map_runs::add(&mut add);
         activities::add(&mut add);
         service
     }

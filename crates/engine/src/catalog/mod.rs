@@ -163,7 +163,7 @@ pub(crate) fn machine_arn(scope: &Scope, name: &str) -> Arn {
 }
 
 /// The definition as executions of the machine's type run it: an Express one that loops ends too.
-fn bounded(mut definition: Arc<asl::StateMachine>, express: bool) -> Arc<asl::StateMachine> {
+pub(crate) fn bounded(mut definition: Arc<asl::StateMachine>, express: bool) -> Arc<asl::StateMachine> {
     if express && definition.timeout_seconds.is_none_or(|seconds| seconds > EXPRESS_SECONDS_MAX) {
         Arc::make_mut(&mut definition).timeout_seconds = Some(EXPRESS_SECONDS_MAX);
     }

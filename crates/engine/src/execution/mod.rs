@@ -18,7 +18,8 @@ use cell::Reply;
 use interp::{RunTask, TaskId};
 use service::{EffectId, Fault};
 
-use crate::keys::ExecutionId;
+use crate::keys::{ExecutionId, MapRunId};
+use crate::map_run::{ChildRecord, NewRun};
 use crate::record::{EndRecord, HeadRecord};
 
 pub(crate) use format::upgrade;
@@ -70,6 +71,42 @@ pub(crate) enum Input {
         id: ExecutionId,
         reply: Reply<Option<EndRecord>>,
     },
+    /// Starts a child of a Map Run, if it was not started before, and answers when it has ended.
+    StartChild {
+        start: Box<Start>,
+        reply: Reply<Result<ChildEnd, Fault>>,
+    },
+    /// Stops a child of a Map Run and answers when it has ended; `None` if it was never started.
+    StopChild {
+        child: Box<ChildName>,
+        reply: Reply<Option<ChildEnd>>,
+    },
+    /// Answers whether the task waits for its outcome.
+    IsOpen {
+        id: ExecutionId,
+        task: TaskId,
+        reply: Reply<bool>,
+    },
+}
+
+/// A child of a Map Run, as the cell that it runs in finds it.
+#[derive(Clone, Debug)]
+pub(crate) struct ChildName {
+    pub run: MapRunId,
+    pub index: u64,
+    pub scope: Scope,
+    pub machine: String,
+    pub name: String,
+    pub express: bool,
+}
+
+/// How a child of a Map Run ended.
+#[derive(Clone)]
+pub(crate) struct ChildEnd {
+    pub start_ms: i64,
+    /// Of Express executions, for nothing of them is stored.
+    pub input: Option<String>,
+    pub end: EndRecord,
 }
 
 /// An execution to be started: all checks that need no state are done.
@@ -79,6 +116,8 @@ pub(crate) struct Start {
     pub effect: Option<EffectId>,
     /// Whether an Express execution is to survive a crash, by running again from its start.
     pub durable: bool,
+    /// What it is to a Map Run.
+    pub child: Option<ChildRecord>,
 }
 
 #[derive(Clone, Debug)]
@@ -90,10 +129,8 @@ pub(crate) struct Started {
 /// What leaves a cell of executions once it is durable.
 pub(crate) enum Work {
     Run(Box<Job>),
-    MapRun {
-        id: ExecutionId,
-        task: TaskId,
-    },
+    MapRun(Arc<NewRun>),
+    CancelMapRun(MapRunId),
     Cancel {
         id: ExecutionId,
         task: TaskId,

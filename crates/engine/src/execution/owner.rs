@@ -1,3 +1,4 @@
+mod child;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,9 +14,10 @@ use store::{Error, Key, KeyReader, Range};
 use super::index::{self, RUNNING};
 use super::log::LogTarget;
 use super::uses::Uses;
-use super::{Input, Job, Outside, Start, Started, Work, execution_arn, history};
+use super::{ChildEnd, Input, Job, Outside, Start, Started, Work, execution_arn, history};
 use crate::catalog::Catalog;
-use crate::keys::{self, ExecutionId};
+use crate::keys::{self, ExecutionId, MapRunId};
+use crate::map_run::{NewRun, Processors};
 use crate::record::{EndRecord, HeadRecord, Record};
 use crate::task::integration::admit;
 use crate::task::nested;
@@ -38,11 +40,14 @@ const STOP_VERSION: u8 = 1;
 pub(crate) struct Owner {
     cell: u8,
     catalog: Catalog,
+    processors: Processors,
     tokens: Tokens,
     entropy: Arc<Entropy>,
     outside: Outside,
     options: Options,
     live: HashMap<u64, Live>,
+    /// Express children of Map Runs, which have no name that could be looked up.
+    express_children: HashMap<(MapRunId, u64), u64>,
     /// Armed timers of all live executions, the next first.
     timers: BTreeSet<(Timestamp, u64, TimerId)>,
     /// Executions with more transitions to do in the next turn.
@@ -69,6 +74,10 @@ struct Live {
     outbox: BTreeSet<TaskId>,
     /// Child executions that tasks wait for, by their ARNs.
     children: BTreeMap<TaskId, Arc<str>>,
+    /// What it is in `express_children`.
+    express_child: Option<(MapRunId, u64)>,
+    /// Tasks that are Map Runs.
+    map_runs: BTreeSet<TaskId>,
     log: Option<LogTarget>,
     /// Whether it is listed as running; one that ends in its first turn never is.
     listed: bool,
@@ -79,6 +88,8 @@ struct Live {
 enum Watcher {
     End(Reply<Option<EndRecord>>),
     Sync(Reply<Result<(Started, EndRecord), Fault>>),
+    Child(Reply<Result<ChildEnd, Fault>>),
+    StoppedChild(Reply<Option<ChildEnd>>),
 }
 
 impl Live {
@@ -108,6 +119,7 @@ impl Owner {
     pub fn new(
         cell: usize,
         catalog: Catalog,
+        processors: Processors,
         tokens: Tokens,
         entropy: Arc<Entropy>,
         outside: Outside,
@@ -116,11 +128,13 @@ impl Owner {
         Owner {
             cell: u8::try_from(cell).expect("few cells"),
             catalog,
+            processors,
             tokens,
             entropy,
             outside,
             options,
             live: HashMap::new(),
+            express_children: HashMap::new(),
             timers: BTreeSet::new(),
             unfinished: BTreeSet::new(),
             changed: BTreeSet::new(),
@@ -141,7 +155,10 @@ impl Owner {
             return Ok(Ok(read_started(&answer)?));
         }
         let express = start.head.express_id.is_some();
-        if !express && let Some(answer) = self.same_name(&start.head, turn)? {
+        if !express
+            && start.child.is_none()
+            && let Some(answer) = self.same_name(&start.head, turn)?
+        {
             return Ok(answer);
         }
         if self.live.len() >= self.options.running_executions_per_cell_max {
@@ -150,7 +167,7 @@ impl Owner {
         }
         let id = self.id(self.next_number);
         self.next_number += 1;
-        let Start { head, definition, effect, durable } = start;
+        let Start { head, definition, effect, durable, child } = start;
         let started = Started { arn: execution_arn(&head), start: Timestamp::from_millis(head.start_ms) };
         if !express || durable {
             self.uses.add(head.revision.definition_id);
@@ -163,6 +180,9 @@ impl Owner {
             let scope = head.scope();
             turn.put(keys::execution_name(&scope, &head.machine, &head.name), id.number.to_be_bytes().to_vec());
             index::put_started(&head, id, turn);
+            if let Some(child) = &child {
+                turn.put(keys::execution_child(id), child.encode());
+            }
             turn.put(keys::head(id), head.encode());
         }
         if let Some(effect) = effect {
@@ -207,6 +227,8 @@ impl Owner {
             snapshot: (0, 0),
             outbox: BTreeSet::new(),
             children: BTreeMap::new(),
+            express_child: None,
+            map_runs: BTreeSet::new(),
             log,
             listed: false,
             ended: None,
@@ -240,6 +262,7 @@ impl Owner {
             *child = started;
         } else if let Some(task) = settled {
             live.children.remove(&task);
+            live.map_runs.remove(&task);
         }
         self.take(number, step, turn);
         true
@@ -311,8 +334,14 @@ impl Owner {
         match effect {
             Effect::RunTask(task) => self.run_task(number, *task, again, turn),
             Effect::RunMapRun(run) => {
-                let (outside, task) = (self.outside.clone(), run.task);
-                turn.effect(move || outside(Work::MapRun { id, task }));
+                live.map_runs.insert(run.task);
+                let (parent, parent_arn) = (live.head.clone(), live.arn.clone());
+                let (outside, new) = (self.outside.clone(), NewRun { id, parent, parent_arn, run: *run });
+                turn.effect(move || outside(Work::MapRun(Arc::new(new))));
+            }
+            Effect::CancelTask { task } if live.map_runs.remove(&task) => {
+                let (outside, run) = (self.outside.clone(), MapRunId { execution: id, task: task.0 });
+                turn.effect(move || outside(Work::CancelMapRun(run)));
             }
             Effect::CancelTask { task } => {
                 if live.outbox.remove(&task) {
@@ -443,6 +472,9 @@ impl Owner {
             self.uses.remove(live.head.revision.definition_id);
         }
         (0..live.snapshot.1).for_each(|part| turn.delete(snapshot_key(id, part)));
+        if let Some(child) = &live.express_child {
+            self.express_children.remove(child);
+        }
         for watcher in live.watchers {
             match watcher {
                 Watcher::End(reply) => turn.reply(reply, Some(end.clone())),
@@ -450,6 +482,8 @@ impl Owner {
                     let start = Timestamp::from_millis(live.head.start_ms);
                     turn.reply(reply, Ok((Started { arn: live.arn.to_string(), start }, end.clone())));
                 }
+                Watcher::Child(reply) => turn.reply(reply, Ok(child::child_end(&live.head, &end))),
+                Watcher::StoppedChild(reply) => turn.reply(reply, Some(child::child_end(&live.head, &end))),
             }
         }
     }
@@ -466,7 +500,7 @@ impl Owner {
             return Ok(());
         };
         let head = HeadRecord::decode(&head)?;
-        let definition = self.catalog.definition(head.revision.definition_id, false)?;
+        let definition = self.definition_of(id, &head, turn)?;
         let execution = interp::Execution::restore(value, execution_info(&head), definition)
             .map_err(|e| Error::Corrupt(format!("execution {}: {e}", execution_arn(&head))))?;
         let effects = execution.open_effects();
@@ -485,6 +519,7 @@ impl Machine for Owner {
     fn load(&mut self, turn: &mut Turn<'_>) -> Result<(), Error> {
         // Watchers of a state that is dropped hear nothing, which their callers take as "ask again".
         self.live.clear();
+        self.express_children.clear();
         self.timers.clear();
         self.unfinished.clear();
         self.changed.clear();
@@ -552,6 +587,12 @@ impl Machine for Owner {
             }
             Input::ChildStopped { id, task } => turn.delete(keys::stop(id, task.0)),
             Input::Watch { id, reply } => self.watch(id.number, reply, turn)?,
+            Input::StartChild { start, reply } => self.start_child(*start, reply, turn)?,
+            Input::StopChild { child, reply } => self.stop_child(&child, reply, turn)?,
+            Input::IsOpen { id, task, reply } => {
+                let live = self.live.get(&id.number).filter(|live| live.ended.is_none());
+                turn.reply(reply, live.is_some_and(|live| live.execution.is_open(task)));
+            }
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::record::{EndRecord, HeadRecord, Record};
 
 /// An execution as it is stored.
 pub(crate) struct Execution {
+    pub id: ExecutionId,
     pub head: HeadRecord,
     pub end: Option<EndRecord>,
 }
@@ -42,7 +43,7 @@ pub(crate) fn read(store: &dyn Store, id: ExecutionId) -> Result<Option<Executio
     // The end is read first: an execution that ends between the two reads then shows as running, never as unknown.
     let end = store.get(keys::end(id).as_bytes())?.map(|e| EndRecord::decode(&e)).transpose()?;
     let head = store.get(keys::head(id).as_bytes())?.map(|h| HeadRecord::decode(&h)).transpose()?;
-    Ok(head.map(|head| Execution { head, end }))
+    Ok(head.map(|head| Execution { id, head, end }))
 }
 
 /// Which executions are asked for.

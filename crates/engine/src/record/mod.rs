@@ -150,7 +150,7 @@ impl Record for HeadRecord {
 }
 
 /// How an execution ended.
-#[derive(Serialize, Deserialize, Clone)]
+#[derive(Serialize, Deserialize, Clone, Debug)]
 pub(crate) struct EndRecord {
     /// One of the constants below.
     pub status: u8,

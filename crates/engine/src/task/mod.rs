@@ -60,7 +60,7 @@ pub(crate) struct Dispatcher {
     jobs: Mutex<Jobs>,
     next_job: AtomicU64,
     stopping: AtomicBool,
-    options: Options,
+    pub options: Options,
 }
 
 impl Dispatcher {
@@ -90,7 +90,7 @@ impl Dispatcher {
         }
     }
 
-    fn store(&self) -> &dyn Store {
+    pub fn store(&self) -> &dyn Store {
         &*self.store
     }
 
@@ -105,14 +105,8 @@ impl Dispatcher {
                 let dispatcher = self.clone();
                 tokio::spawn(async move { dispatcher.run(*job, under_way).await });
             }
-            Work::MapRun { id, task } => {
-                let dispatcher = self.clone();
-                tokio::spawn(async move {
-                    let cause = "Map states in DISTRIBUTED mode are not supported yet".into();
-                    let error = Some("States.Runtime".into());
-                    dispatcher.tell(id, Told::TaskFailed { task, error, cause: Some(cause) }).await;
-                });
-            }
+            // Theirs is the driver of Map Runs.
+            Work::MapRun(_) | Work::CancelMapRun(_) => {}
             Work::Cancel { id, task } => {
                 self.activities.forget(id, task);
                 if let Some((_, cancel)) = self.jobs().remove(&(id, task)) {

@@ -9,6 +9,7 @@ use store::{Error, KeyReader, Range};
 use super::Owner;
 use crate::execution::index;
 use crate::keys::{self, ExecutionId};
+use crate::map_run;
 use crate::record::{EndRecord, HeadRecord, Record};
 
 /// How long at most until it is looked again whether an execution is to leave.
@@ -118,6 +119,8 @@ impl Owner {
             turn.delete(name);
         }
         index::delete_ended(head, id, end, turn);
+        turn.delete(keys::execution_child(id));
+        map_run::delete_runs(id, turn)?;
         turn.delete(keys::head(id));
         turn.delete(keys::end(id));
         self.uses.remove(head.revision.definition_id);
