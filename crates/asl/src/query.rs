@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use base::Timestamp;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::text::json_text;
 use crate::{Env, EvalError, Jsonata, JsonataEnv, JsonataError, JsonataLimits, States};
@@ -61,8 +61,10 @@ impl<'a> JsonataField<'a> {
     pub fn timestamp(self, env: &mut Env<'_>) -> Result<Timestamp, EvalError> {
         let text = self.text(env)?;
         Timestamp::parse_rfc3339(&text).map_err(|_| {
-            let wanted = "a valid ISO-8601 extended offset date-time format string".to_owned();
-            self.error(QueryErrorReason::OutOfRange { wanted, value: Value::from(text).to_string() })
+            let (name, expression) = (self.name, self.expression);
+            self.refused(format!(
+                "The {name} parameter does not reference a valid ISO-8601 extended offset date-time format string: {expression} == {text}"
+            ))
         })
     }
 
@@ -70,16 +72,21 @@ impl<'a> JsonataField<'a> {
     pub fn integer(self, range: RangeInclusive<u64>, env: &mut Env<'_>) -> Result<u64, EvalError> {
         let value = self.value(env)?;
         let Value::Number(number) = &value else { return Err(self.unexpected("number", &value)) };
-        let whole = number.as_u64().or_else(|| {
-            let float = number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..u64::MAX as f64).contains(float));
-            float.map(|float| float as u64)
-        });
-        whole.filter(|whole| range.contains(whole)).ok_or_else(|| {
-            let wanted = match (*range.start(), *range.end()) {
-                (min, u64::MAX) => format!("an integer of at least {min}"),
-                (min, max) => format!("an integer between {min} and {max}"),
-            };
-            self.error(QueryErrorReason::OutOfRange { wanted, value: json_text(&value) })
+        whole(number).filter(|whole| range.contains(whole)).ok_or_else(|| {
+            let (name, expression, shown) = (self.name.to_string(), self.expression, json_text(&value));
+            let fraction = number.as_f64().is_some_and(|float| float.fract() != 0.0);
+            // AWS has words of their own for what a Wait state waits for.
+            self.refused(match (name == "Seconds", fraction) {
+                (true, true) => {
+                    format!("The {name} parameter cannot be parsed as a long value: {expression} == {shown}")
+                }
+                (true, false) if shown.starts_with('-') => {
+                    format!("The {name} parameter references a negative value: {expression} == {shown}")
+                }
+                (false, true) => format!("The {name} field cannot be parsed as an integer: {shown}"),
+                _ if *range.end() == u64::MAX => format!("{name} must be at least {} but was: {shown}", range.start()),
+                _ => format!("{name} must be between {} and {} but was: {shown}", range.start(), range.end()),
+            })
         })
     }
 
@@ -90,14 +97,17 @@ impl<'a> JsonataField<'a> {
         if range.contains(&number) {
             return Ok(number);
         }
-        let wanted = format!("a number between {} and {}", range.start(), range.end());
-        Err(self.error(QueryErrorReason::OutOfRange { wanted, value: json_text(&value) }))
+        Err(self.refused(format!("{} must be between {} and {}.", self.name, range.start(), range.end())))
     }
 
     /// The error that the expression gave `value`, and not what the field takes (`array`, `string`, ...).
     pub fn unexpected(self, expected: &'static str, value: &Value) -> EvalError {
         let found = type_name(value);
         self.error(QueryErrorReason::WrongType { expected, found, value: json_text(value) })
+    }
+
+    fn refused(self, message: String) -> EvalError {
+        self.error(QueryErrorReason::Refused { message })
     }
 
     fn error(self, reason: QueryErrorReason) -> EvalError {
@@ -114,13 +124,23 @@ impl fmt::Debug for JsonataField<'_> {
 
 /// Why a JSONata expression has no value for its field: `States.QueryEvaluationError`, in AWS's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("The JSONata expression '{expression}' specified for the field '{field}' {reason}")]
+#[error("{}", self.text())]
 pub struct QueryError {
     /// From the state down: `Output/y`, `Arguments/Payload/a`, `Choices[0]/Condition`.
     pub field: String,
     /// Without the `{% %}`.
     pub expression: Box<str>,
     pub reason: QueryErrorReason,
+}
+
+impl QueryError {
+    fn text(&self) -> String {
+        let QueryError { field, expression, reason } = self;
+        match reason {
+            QueryErrorReason::Refused { message } => message.clone(),
+            _ => format!("The JSONata expression '{expression}' specified for the field '{field}' {reason}"),
+        }
+    }
 }
 
 /// What is wrong with the value of a JSONata expression.
@@ -136,8 +156,14 @@ pub enum QueryErrorReason {
     #[error("returned an unexpected result type. Expected '{expected}', but was '{found}' for value: {value}")]
     WrongType { expected: &'static str, found: &'static str, value: String },
     /// It is of the right type, and not one that the field takes.
-    #[error("returned an invalid value. Expected {wanted}, but was: {value}")]
-    OutOfRange { wanted: String, value: String },
+    #[error("{message}")]
+    Refused { message: String },
+}
+
+/// The number, if it is whole and not negative.
+fn whole(number: &Number) -> Option<u64> {
+    let float = || number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..u64::MAX as f64).contains(float));
+    number.as_u64().or_else(|| float().map(|float| float as u64))
 }
 
 /// As `$type` names it.

@@ -8,12 +8,19 @@ use crate::Name;
 /// AWS's limit of a variable's name.
 const NAME_CHARS_MAX: usize = 80;
 
-/// Whether a variable may be called `name`: a Unicode identifier of at most 80 characters.
+/// Whether a variable may be called `name`.
 pub(crate) fn is_name(name: &str) -> bool {
+    name_fault(name).is_none()
+}
+
+/// Why no variable may be called `name`: it is no Unicode identifier, or too long.
+pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
     let mut chars = name.chars();
-    chars.next().is_some_and(char::is_alphabetic)
-        && chars.all(|c| c.is_alphanumeric() || c == '_')
-        && name.chars().count() <= NAME_CHARS_MAX
+    if !chars.next().is_some_and(char::is_alphabetic) || !chars.all(|c| c.is_alphanumeric() || c == '_') {
+        return Some("the variable name contains invalid characters");
+    }
+    (name.chars().count() > NAME_CHARS_MAX)
+        .then_some("the variable name exceeds the 80-character limit allowed by the service")
 }
 
 /// The workflow variables that a state sees: its own scope's, then those of the scopes around it.

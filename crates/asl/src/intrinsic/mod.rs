@@ -11,7 +11,7 @@ use crate::grammar;
 use crate::limits::Budget;
 use crate::path::PathErrorReason;
 use crate::text::json_text;
-use crate::{Env, EvalError, Path, SyntaxError};
+use crate::{Env, EvalError, Path, Root, SyntaxError};
 
 /// A compiled call of an intrinsic function: `States.Format('{}', $.name)`, nested calls included.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,11 @@ impl Intrinsic {
     /// The text as written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Calls `each` with what the paths among its arguments start from.
+    pub(crate) fn roots(&self, each: &mut impl FnMut(&Root)) {
+        self.call.roots(each);
     }
 
     /// Computes the value; `field` is what an error names.
@@ -156,6 +161,17 @@ functions! {
 }
 
 impl Call {
+    /// Recurses as deep as calls nest, which the grammar bounds.
+    fn roots(&self, each: &mut impl FnMut(&Root)) {
+        for argument in &self.arguments {
+            match argument {
+                Argument::Path(path) => each(path.root()),
+                Argument::Call(call) => call.roots(each),
+                Argument::Literal(_) | Argument::Text(_) => {}
+            }
+        }
+    }
+
     fn evaluate(&self, env: &mut Env<'_>, budget: &mut Budget) -> Result<Value, Failure> {
         let mut values = Vec::with_capacity(self.arguments.len());
         for argument in &self.arguments {

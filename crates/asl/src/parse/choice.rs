@@ -63,7 +63,7 @@ pub(super) fn choice(c: &mut Checker, state: &Fields<'_>) -> Option<Choice> {
         let Some(fields) = state.inner(c, node, &location) else { continue };
         let comment = fields.string(c, "Comment").map(str::to_owned);
         let condition = if state.is_jsonata() {
-            fields.required(c, &["Condition", "Next"]);
+            fields.required(c, &["Next"]);
             let of_path = [SELECTORS, OPERATORS].concat();
             fields.only_by_language(c, &["Assign", "Comment", "Next"], &of_path, &["Condition", "Output"]);
             jsonata(c, &fields)
@@ -82,7 +82,12 @@ pub(super) fn choice(c: &mut Checker, state: &Fields<'_>) -> Option<Choice> {
 
 /// `Condition`: an expression, or `true` or `false`.
 fn jsonata(c: &mut Checker, fields: &Fields<'_>) -> Option<Condition> {
-    let node = fields.get("Condition")?;
+    let Some(node) = fields.get("Condition") else {
+        if !SELECTORS.iter().any(|name| fields.has(name)) {
+            one_selector(c, fields);
+        }
+        return None;
+    };
     if let Some(expression) = fields.jsonata(c, "Condition") {
         return expression.map(Condition::Jsonata);
     }
@@ -120,13 +125,16 @@ fn condition(c: &mut Checker, fields: &Fields<'_>, extra: &[&str], jsonata: &[&s
             Some(if name == "And" { Condition::And(list) } else { Condition::Or(list) })
         }
         _ => {
-            // As AWS says it in either language.
-            let names = "And, Or, Not, Variable, Condition";
-            let message = format!("The object must have only one of the following fields, [{names}]");
-            c.error(message, &fields.location, &fields.range);
+            one_selector(c, fields);
             None
         }
     }
+}
+
+/// AWS's wording, which is the same in either language.
+fn one_selector(c: &mut Checker, fields: &Fields<'_>) {
+    let message = "The object must have only one of the following fields, [And, Or, Not, Variable, Condition]";
+    c.error(message, &fields.location, &fields.range);
 }
 
 fn test(c: &mut Checker, fields: &Fields<'_>, known: bool) -> Option<Condition> {
@@ -149,7 +157,10 @@ fn rule_path(c: &mut Checker, fields: &Fields<'_>, name: &str) -> Option<Path> {
     let text = fields.string(c, name)?;
     let node = fields.get(name)?;
     match ReferencePath::parse(text) {
-        Ok(path) => Some(path.as_path().clone()),
+        Ok(path) => {
+            c.reads_root(path.root(), &fields.at(name), &node.range);
+            Some(path.as_path().clone())
+        }
         Err(error) => {
             let message = if text.starts_with('$') {
                 "Value is not a Reference Path"

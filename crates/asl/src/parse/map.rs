@@ -1,13 +1,13 @@
 //! A Map state's own fields.
 
-use crate::Path;
 use crate::ast::{Count, ExecutionType, Items, Map, ProcessorConfig, ProcessorMode};
 use crate::json::Json;
 use crate::query::expression_text;
+use crate::{Path, Severity};
 
 use super::fields::Fields;
 use super::template::Reads;
-use super::{Checker, DISTRIBUTED_RUNS, map_data, scope};
+use super::{Checker, DISTRIBUTED_RUNS, DUPLICATE_LABEL, INVALID_LABEL, SCHEMA, map_data, scope};
 
 /// Fields of Distributed Map alone.
 const DISTRIBUTED: &[&str] = &["ItemReader", "ItemBatcher", "ResultWriter", "Label"];
@@ -30,8 +30,9 @@ pub(super) fn map(c: &mut Checker, state: &Fields<'_>) -> Option<Map> {
     if config.mode == ProcessorMode::Inline {
         for name in DISTRIBUTED {
             if let Some(node) = state.get(name) {
-                let message = format!("Field '{name}' is only supported for Map states in DISTRIBUTED mode");
-                c.error(message, &state.at(name), &node.range);
+                let message = format!("Field '{name}' is not supported");
+                let help = "it is for Map states in DISTRIBUTED mode".to_owned();
+                c.error_with_help(message, &state.location, &node.range, Some(help));
             }
         }
     }
@@ -41,7 +42,7 @@ pub(super) fn map(c: &mut Checker, state: &Fields<'_>) -> Option<Map> {
         reader: map_data::reader(c, state),
         batcher: map_data::batcher(c, state),
         writer: map_data::writer(c, state),
-        processor: scope::branch(c, &processor)?,
+        processor: scope::branch(c, &processor, config.mode == ProcessorMode::Inline)?,
         config,
         legacy_iterator,
         max_concurrency: max_concurrency.unwrap_or(Count::Literal(0)),
@@ -93,19 +94,18 @@ fn label(c: &mut Checker, state: &Fields<'_>) -> Option<String> {
     let label = state.string(c, "Label")?;
     let node = state.get("Label")?;
     let refused = |c: char| c.is_whitespace() || c.is_control() || "?*<>{}[]:;,\\|^~$#%&`\"".contains(c);
-    let message = if label.is_empty() {
-        Some("Value cannot be empty".to_owned())
+    let (code, message) = if label.is_empty() {
+        (SCHEMA, "Value cannot be empty".to_owned())
     } else if label.chars().count() > LABEL_CHARS_MAX {
-        Some(format!("The label '{label}' exceeds the {LABEL_CHARS_MAX}-character limit allowed by the service"))
+        let limit = format!("the {LABEL_CHARS_MAX}-character limit allowed by the service");
+        (INVALID_LABEL, format!("Invalid Label name: Label '{label}' exceeds {limit}"))
     } else if label.contains(refused) {
-        Some(format!("The label '{label}' contains characters that are not allowed"))
+        (INVALID_LABEL, format!("Invalid Label name: Label '{label}' contains invalid characters"))
     } else if !c.labels.insert(label.to_owned()) {
-        Some(format!("Duplicate Label: {label}"))
+        (DUPLICATE_LABEL, format!("Duplicate Label name: {label}"))
     } else {
-        None
+        return Some(label.to_owned());
     };
-    if let Some(message) = message {
-        c.error(message, &state.at("Label"), &node.range);
-    }
+    c.report(Severity::Error, code, message, Some(&state.at("Label")), &node.range, None);
     Some(label.to_owned())
 }

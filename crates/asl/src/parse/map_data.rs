@@ -98,6 +98,9 @@ fn csv(c: &mut Checker, fields: &Fields<'_>, input_type: Option<InputType>) -> (
     for name in ["CSVHeaderLocation", "CSVHeaders", "CSVDelimiter"] {
         refuse(c, fields, name, !is_csv, "the InputType 'CSV'");
     }
+    if input_type == Some(InputType::Csv) && !fields.has("CSVHeaderLocation") {
+        c.error("The field 'CSVHeaderLocation' is required", &fields.location, &fields.range);
+    }
     let is_given = fields.choice(c, "CSVHeaderLocation", &[("FIRST_ROW", false), ("GIVEN", true)]).unwrap_or_default();
     let delimiters = [
         ("COMMA", CsvDelimiter::Comma),
@@ -125,8 +128,8 @@ fn csv(c: &mut Checker, fields: &Fields<'_>, input_type: Option<InputType>) -> (
 /// Reports a field that is there, and makes no sense `when` so.
 fn refuse(c: &mut Checker, fields: &Fields<'_>, name: &str, when: bool, only_for: &str) {
     if let Some(node) = fields.get(name).filter(|_| when) {
-        let message = format!("Field '{name}' is only supported for {only_for}");
-        c.error(message, &fields.at(name), &node.range);
+        let help = format!("it is for {only_for}");
+        c.error_with_help(format!("Field '{name}' is not supported"), &fields.location, &node.range, Some(help));
     }
 }
 
@@ -200,7 +203,7 @@ fn resource<'a>(c: &mut Checker, fields: &Fields<'_>, actions: &[&'a str]) -> Op
         rest.is_some_and(|(partition, found)| !partition.contains(':') && found == **action)
     });
     let Some(action) = known else {
-        let message = format!("The resource provided {arn} is not recognized");
+        let message = "The field 'Resource' does not match any of the allowed values";
         let help = format!(
             "one of [{}]",
             actions.iter().map(|a| format!("arn:aws:states:::s3:{a}")).collect::<Vec<_>>().join(", ")

@@ -30,6 +30,12 @@ const TOO_DEEP: &str = "TOO_DEEPLY_NESTED";
 const NO_DOLLAR: &str = "NO_DOLLAR";
 const NO_PATH: &str = "NO_PATH";
 const STATIC_RESULT: &str = "PASS_RESULT_IS_STATIC";
+const INVALID_LABEL: &str = "INVALID_LABEL_NAME";
+const DUPLICATE_LABEL: &str = "DUPLICATE_LABEL_NAME";
+const INVALID_VARIABLE: &str = "INVALID_VARIABLE_NAME";
+const RESERVED_VARIABLE: &str = "RESERVED_VARIABLE_NAME";
+const DUPLICATE_VARIABLE: &str = "DUPLICATE_VARIABLE_NAME";
+const UNDEFINED_VARIABLE: &str = "POSSIBLY_UNDEFINED_VARIABLE";
 const INVALID_JSONATA: &str = "INVALID_JSONATA_EXPRESSION";
 const UNSUPPORTED_JSONATA: &str = "UNSUPPORTED_JSONATA_EXPRESSION";
 
@@ -91,6 +97,8 @@ struct Checker {
     names: HashSet<String>,
     /// The labels of Map states so far: they are unique too.
     labels: HashSet<String>,
+    /// The variables of the scopes around what is being checked, from the outermost.
+    scopes: Vec<assign::Scope>,
 }
 
 impl Checker {

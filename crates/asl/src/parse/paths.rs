@@ -15,7 +15,10 @@ impl Fields<'_> {
         let text = self.string(c, name)?;
         let node = self.get(name)?;
         match Path::parse(text) {
-            Ok(path) => Some(path),
+            Ok(path) => {
+                c.reads_root(path.root(), &self.at(name), &node.range);
+                Some(path)
+            }
             Err(error) => {
                 c.not_an_expression("Value must be a valid JSONPath.", &self.at(name), node, &error);
                 None
@@ -34,7 +37,7 @@ impl Fields<'_> {
         let text = node.as_str()?;
         match expression_text(text) {
             Some(text) => Some(template::jsonata(c, text, node, &self.at(name), self.place(Reads::INPUT))),
-            None if text.starts_with("{%") || text.ends_with("%}") => {
+            None if text.starts_with("{%") => {
                 template::check_delimiters(c, text, node, &self.at(name));
                 Some(None)
             }
@@ -138,7 +141,13 @@ impl Fields<'_> {
             self.reference_path(c, &path, true)?;
         }
         match Expression::parse(text) {
-            Ok(expression) => Some(TextSource::Expression(expression)),
+            Ok(expression) => {
+                if let Expression::Intrinsic(call) = &expression {
+                    let node = self.get(&path)?;
+                    call.roots(&mut |root| c.reads_root(root, &self.at(&path), &node.range));
+                }
+                Some(TextSource::Expression(expression))
+            }
             Err(error) => {
                 let node = self.get(&path)?;
                 let message = format!(

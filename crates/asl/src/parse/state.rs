@@ -296,7 +296,7 @@ fn branches(c: &mut Checker, fields: &Fields<'_>) -> Option<Vec<crate::Branch>> 
         let Some(branch) = Fields::of(c, node, &location) else { continue };
         branch.only(c, &["Comment", "StartAt", "States"]);
         branch.string(c, "Comment");
-        branches.extend(scope::branch(c, &branch));
+        branches.extend(scope::branch(c, &branch, true));
     }
     Some(branches)
 }

@@ -7,7 +7,7 @@ use crate::ast::QueryLanguage;
 use crate::json::{Json, Node};
 use crate::query::{expression_text, without_code};
 use crate::template::Piece;
-use crate::{Expression, Jsonata, Severity, Template};
+use crate::{Expression, Jsonata, Root, Severity, Template};
 
 use super::{Checker, INVALID_JSONATA, NO_DOLLAR, UNSUPPORTED_JSONATA};
 
@@ -57,7 +57,12 @@ pub(super) fn jsonata(c: &mut Checker, text: &str, node: &Node, location: &str, 
             return None;
         }
     };
-    for variable in expression.variables().iter().filter(|variable| &*variable.name == "states") {
+    for variable in expression.variables() {
+        let range = within(node, start + variable.offset);
+        if &*variable.name != "states" {
+            c.reads_variable(&variable.name, location, &range);
+            continue;
+        }
         let message = match variable.member.as_deref() {
             Some("result") if !place.reads.result => "Field '$states.result' does not exist.".to_owned(),
             Some("errorOutput") if !place.reads.error_output => {
@@ -66,7 +71,6 @@ pub(super) fn jsonata(c: &mut Checker, text: &str, node: &Node, location: &str, 
             Some("input" | "context" | "result" | "errorOutput") | None => continue,
             Some(other) => format!("Field '$states.{other}' does not exist."),
         };
-        let range = within(node, start + variable.offset);
         c.report(Severity::Error, UNSUPPORTED_JSONATA, message, Some(location), &range, None);
     }
     Some(expression)
@@ -106,11 +110,10 @@ fn dynamic(c: &mut Checker, node: &Node, location: &str, place: Place) -> Piece 
     }
 }
 
-/// Only one of `{%` and `%}`.
+/// What begins like an expression must end like one.
 pub(super) fn check_delimiters(c: &mut Checker, text: &str, node: &Node, location: &str) {
-    if text.starts_with("{%") != text.ends_with("%}") {
-        let message = "A JSONata expression must start with '{%' and end with '%}'".to_owned();
-        c.report(Severity::Error, INVALID_JSONATA, message, Some(location), &node.range, None);
+    if text.starts_with("{%") {
+        c.error("JSONata string must start with {% and end with %}", location, &node.range);
     }
 }
 
@@ -164,7 +167,14 @@ fn expression(c: &mut Checker, key: &str, node: &Node, location: &str) -> Piece 
         return Piece::Literal(Value::Null);
     };
     match Expression::parse(text) {
-        Ok(expression) => Piece::Expression { field: key.to_owned(), expression },
+        Ok(expression) => {
+            let mut check = |root: &Root| c.reads_root(root, location, &node.range);
+            match &expression {
+                Expression::Path(path) => check(path.root()),
+                Expression::Intrinsic(call) => call.roots(&mut check),
+            }
+            Piece::Expression { field: key.to_owned(), expression }
+        }
         Err(error) => {
             c.not_an_expression(&message, location, node, &error);
             Piece::Literal(Value::Null)

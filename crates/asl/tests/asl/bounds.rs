@@ -174,6 +174,20 @@ fn definition_like() -> impl Strategy<Value = Value> {
             "INLINE",
             "arn:aws:states:::sqs:sendMessage",
             "arn:aws:lambda:us-east-1:000000000000:function:f",
+            "arn:aws:states:::s3:getObject",
+            "arn:aws:states:::s3:listObjectsV2",
+            "arn:aws:states:::s3:putObject",
+            "DISTRIBUTED",
+            "STANDARD",
+            "CSV",
+            "GIVEN",
+            "JSONata",
+            "$A.x",
+            "{% $states.result %}",
+            "{% $A + %}",
+            "{% 1",
+            "{%%}",
+            "{%}",
         ])
         .prop_map(Value::from),
     ];
@@ -212,6 +226,24 @@ fn definition_like() -> impl Strategy<Value = Value> {
         "MaxConcurrency",
         "Credentials",
         "QueryLanguage",
+        "Arguments",
+        "Output",
+        "Condition",
+        "Items",
+        "ItemReader",
+        "ItemBatcher",
+        "ResultWriter",
+        "ReaderConfig",
+        "WriterConfig",
+        "InputType",
+        "CSVHeaders",
+        "ItemsPointer",
+        "MaxItemsPerBatch",
+        "BatchInput",
+        "Label",
+        "ExecutionType",
+        "Cause",
+        "Timestamp",
     ]);
     leaf.prop_recursive(8, 200, 8, move |inner| {
         prop_oneof![
@@ -236,6 +268,7 @@ proptest! {
         let found = asl::validate(&text);
         prop_assert_eq!(asl::parse(&text).is_err(), found.has_errors());
         let _ = Template::parse(&text);
+        let _ = Template::parse_jsonata(&text, "Output");
         let end = text.floor_char_boundary(text.len() * cut / 100);
         asl::validate(&text[..end]);
     }
