@@ -5,6 +5,18 @@ use std::path::Path;
 
 use serde_json::Value;
 
+/// Data sets; the first byte says how `item_readers` takes them.
+const DATA_SETS: &[&str] = &[
+    "\0[{\"a\": 1}, \"x\\n\", -2.5e3, [null, true]]\n",
+    "\u{1}{\"b\": {}, \"a\": [[1, {\"k\": \"v\"}], 2]}",
+    "\u{2}{\"k\": 1, \"l\": [2]}",
+    "\u{b}\u{feff}{\"a\": 1}\r\n\n[2]\n\"x\"",
+    "\u{14}a,b\r\n1,\"x\"\"y\nz\"\r\n\\,2,3\n\n4",
+    "\u{5}1|\"|\"\n2",
+    "\u{6}{\"fileFormat\":\"CSV\",\"fileSchema\":\"a, b\",\"destinationBucket\":\"arn:aws:s3:::b\",\"files\":[{\"key\":\"k\"}]}",
+    "\u{f}s3://b/k\n\"s3://b/k\"\n",
+];
+
 fn main() {
     let mut words = std::env::args().skip(1);
     let (Some(crates), Some(corpus)) = (words.next(), words.next()) else {
@@ -13,6 +25,12 @@ fn main() {
     };
     let corpus = Path::new(&corpus);
     let mut written = 0;
+    let folder = corpus.join("item_readers");
+    fs::create_dir_all(&folder).expect("make a corpus folder");
+    for text in DATA_SETS {
+        fs::write(folder.join(format!("seed-{written}")), text).expect("write a seed");
+        written += 1;
+    }
     for_each_file(Path::new(&crates), &mut |path| {
         let inside = path.to_string_lossy();
         if !inside.contains("/tests/") || path.extension().is_none_or(|extension| extension != "json") {

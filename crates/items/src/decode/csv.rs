@@ -72,6 +72,12 @@ impl Csv {
         self.header.is_none()
     }
 
+    /// Goes on at the start of a record; what was seen behind the header does not count.
+    pub(crate) fn resume(&mut self) {
+        self.escaped = false;
+        self.clear();
+    }
+
     pub(crate) fn decode(&mut self, input: &[u8]) -> Result<(usize, Option<String>), Error> {
         let mut at = 0;
         while at < input.len() {
@@ -172,11 +178,15 @@ impl Csv {
                 None => self.header = Some(Header::of_record(&self.fields, &self.ends)?),
             }
         }
+        self.clear();
+        Ok(item)
+    }
+
+    fn clear(&mut self) {
         self.fields.clear();
         self.ends.clear();
         self.marked = false;
         self.state = State::FieldStart;
-        Ok(item)
     }
 
     fn bound(&self) -> Result<(), Error> {

@@ -77,7 +77,11 @@ impl Decoder {
     pub(crate) fn resume(&mut self, mark: u8) -> Result<(), Error> {
         match self {
             Decoder::Json(json) => json.resume(mark),
-            _ => Ok(()),
+            Decoder::Csv(csv) => {
+                csv.resume();
+                Ok(())
+            }
+            Decoder::JsonLines(_) | Decoder::Lines(_) => Ok(()),
         }
     }
 }

@@ -47,7 +47,7 @@ fn files() {
     let json = "\u{feff} [ 1, {\"a\": [2]}  ,3, \"x\" ] ";
     let pointed = "{\"a\": 1, \"o\": {\"k\": 1, \"l\": [2], \"m\": 3}, \"z\": 0}";
     let lines = "\u{feff}1\n\n{\"a\": 2}\r\n3";
-    let csv = "\u{feff}a,b\r\n1,\"x\ny\"\r\n\r\n3,4\r5,6";
+    let csv = "\u{feff}a,b\r\n\"1\",\"x\ny\"\r\n\r\n3,4\r5,6";
     let cases = [
         (json, json!({ "InputType": "JSON" })),
         (pointed, json!({ "InputType": "JSON", "ItemsPointer": "/o" })),
@@ -60,9 +60,11 @@ fn files() {
         check(object(text), &dataset(), &config);
         check(object(gzip(text)), &dataset(), &config);
         check(object(zstd::encode_all(text.as_bytes(), 1).unwrap()), &dataset(), &config);
-        let mut pieces = object(text);
-        pieces.piece_bytes = 1;
-        check(pieces, &dataset(), &config);
+        for piece_bytes in 1..text.len() {
+            let mut pieces = object(text);
+            pieces.piece_bytes = piece_bytes;
+            check(pieces, &dataset(), &config);
+        }
     }
 }
 
