@@ -22,7 +22,7 @@ const WITH_VARIABLES: &str = r#"{
           "Keep": {"Type": "Pass", "Assign": {"inner": "{% $states.input %}"}, "Next": "W"},
           "W": {"Type": "Wait", "Seconds": "{% $n %}", "End": true}}}}}},
       {"StartAt": "Many", "States": {"Many": {"Type": "Map", "Label": "many", "End": true,
-        "ItemReader": {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "CSV", "MaxItems": 9},
+        "ItemReader": {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "JSON", "MaxItems": 9},
           "Arguments": {"Bucket": "b", "Key": "{% 'k' & $n %}"}},
         "ItemSelector": {"n": "{% $n %}"}, "ItemBatcher": {"MaxItemsPerBatch": 2, "BatchInput": {"a": 1}},
         "ResultWriter": {"Resource": "arn:aws:states:::s3:putObject", "Arguments": {"Bucket": "b", "Prefix": "p"}},

@@ -2,5 +2,6 @@
 
 mod cases;
 mod formats;
+mod machines;
 mod properties;
 mod simulator;
