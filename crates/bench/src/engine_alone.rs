@@ -70,23 +70,85 @@ pub async fn run(dir: &Path, disk: &Disk) -> Result<()> {
             );
         }
     }
+    for (what, definition) in [("JSONPath", counting_by_path()), ("JSONata", counting_by_expression())] {
+        let (events, times) = count(dir, &definition).await?;
+        let (median, most) = (times[times.len() / 2], times[times.len() - 1]);
+        row(
+            &format!("engine: a Choice loop in {what}, {events} events"),
+            &format!("{median:.0?} (median), most {most:.0?}"),
+        );
+    }
     Ok(())
+}
+
+/// Passes of the loop: with four events each, a history of almost 25,000.
+const LOOPS: u32 = 6_240;
+
+fn counting_by_path() -> Value {
+    json!({"StartAt": "Set", "States": {
+        "Set": {"Type": "Pass", "Result": {"n": 0}, "Next": "More"},
+        "More": {"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericLessThan": LOOPS, "Next": "Add"}], "Default": "Done"},
+        "Add": {"Type": "Pass", "Parameters": {"n.$": "States.MathAdd($.n, 1)"}, "Next": "More"},
+        "Done": {"Type": "Succeed"}}})
+}
+
+fn counting_by_expression() -> Value {
+    json!({"QueryLanguage": "JSONata", "StartAt": "Set", "States": {
+        "Set": {"Type": "Pass", "Assign": {"n": 0}, "Next": "More"},
+        "More": {"Type": "Choice", "Choices": [{"Condition": format!("{{% $n < {LOOPS} %}}"), "Next": "Add"}], "Default": "Done"},
+        "Add": {"Type": "Pass", "Assign": {"n": "{% $n + 1 %}"}, "Next": "More"},
+        "Done": {"Type": "Succeed"}}})
+}
+
+/// How many events one execution of a loop has, and how long several took from start to end, sorted.
+async fn count(dir: &Path, definition: &Value) -> Result<(u64, Vec<Duration>)> {
+    const RUNS: usize = 9;
+    let Bench { registry, machine, _folder, .. } = Bench::start(dir, definition, 1).await?;
+    let (mut times, mut events) = (Vec::new(), 0);
+    for _ in 0..RUNS {
+        let begun = Instant::now();
+        let started = call(&registry, "StartExecution", json!({"stateMachineArn": machine})).await?;
+        let arn = &started["executionArn"];
+        while call(&registry, "DescribeExecution", json!({"executionArn": arn})).await?["status"] == "RUNNING" {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        times.push(begun.elapsed());
+        let last = json!({"executionArn": arn, "reverseOrder": true, "maxResults": 1});
+        events = call(&registry, "GetExecutionHistory", last).await?["events"][0]["id"].as_u64().unwrap_or_default();
+    }
+    times.sort();
+    Ok((events, times))
+}
+
+/// An engine with one state machine.
+struct Bench {
+    echo: Arc<Echo>,
+    registry: Registry,
+    machine: Value,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn start(dir: &Path, definition: &Value, at_once: usize) -> Result<Bench> {
+        let folder = tempfile::tempdir_in(dir)?;
+        let store: Arc<dyn Store> =
+            Arc::new(store_embedded::EmbeddedStore::open(folder.path(), store_embedded::Options::default())?);
+        let clock = Arc::new(SystemClock::new());
+        let echo = Arc::new(Echo { room: Semaphore::new(at_once), ended: AtomicU64::new(0) });
+        let entropy = Arc::new(Entropy::from_os());
+        let engine = Engine::new(store, clock, entropy, echo.clone(), Options::default()).await?;
+        let mut registry = Registry::new();
+        registry.add(engine.service());
+        engine.run(registry.clone(), "http://127.0.0.1:1").await?;
+        let input = json!({"name": "m", "definition": definition.to_string(), "roleArn": ROLE});
+        let machine = call(&registry, "CreateStateMachine", input).await?["stateMachineArn"].clone();
+        Ok(Bench { echo, registry, machine, _folder: folder })
+    }
 }
 
 async fn measure(dir: &Path, definition: &Value, at_once: usize) -> Result<f64> {
     const TIME: Duration = Duration::from_secs(3);
-    let folder = tempfile::tempdir_in(dir)?;
-    let store: Arc<dyn Store> =
-        Arc::new(store_embedded::EmbeddedStore::open(folder.path(), store_embedded::Options::default())?);
-    let clock = Arc::new(SystemClock::new());
-    let echo = Arc::new(Echo { room: Semaphore::new(at_once), ended: AtomicU64::new(0) });
-    let entropy = Arc::new(Entropy::from_os());
-    let engine = Engine::new(store, clock, entropy, echo.clone(), Options::default()).await?;
-    let mut registry = Registry::new();
-    registry.add(engine.service());
-    engine.run(registry.clone(), "http://127.0.0.1:1").await?;
-    let input = json!({"name": "m", "definition": definition.to_string(), "roleArn": ROLE});
-    let machine = call(&registry, "CreateStateMachine", input).await?["stateMachineArn"].clone();
+    let Bench { echo, registry, machine, _folder } = Bench::start(dir, definition, at_once).await?;
     let begun = Instant::now();
     let jobs: Vec<_> = (0..at_once.min(64))
         .map(|_| {

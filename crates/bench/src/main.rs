@@ -56,6 +56,11 @@ fn main() -> Result<()> {
         return bootstrap::run();
     }
     let cli = Cli::parse();
+    // A benchmark of something that went wrong says so.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_writer(std::io::stderr)
+        .init();
     let dir = match &cli.dir {
         Some(dir) => tempfile::tempdir_in(dir)?,
         None => tempfile::tempdir_in(".")?,
