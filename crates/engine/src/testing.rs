@@ -138,8 +138,20 @@ impl World {
     }
 
     pub async fn history(&self, execution: &str) -> Vec<String> {
-        let history = self.call("GetExecutionHistory", json!({"executionArn": execution})).await.unwrap();
-        history["events"].as_array().unwrap().iter().map(|e| e["type"].as_str().unwrap().to_owned()).collect()
+        self.events(execution).await.iter().map(|e| e["type"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub async fn events(&self, execution: &str) -> Vec<Value> {
+        let (mut events, mut token) = (Vec::new(), Value::Null);
+        loop {
+            let input = json!({"executionArn": execution, "maxResults": 1000, "nextToken": token});
+            let page = self.call("GetExecutionHistory", input).await.unwrap();
+            events.extend(page["events"].as_array().unwrap().clone());
+            match page.get("nextToken") {
+                None => return events,
+                Some(next) => token = next.clone(),
+            }
+        }
     }
 
     pub fn calls(&self, function: &str) -> usize {

@@ -33,6 +33,8 @@ struct StartInput {
     name: Option<String>,
     input: Option<String>,
     trace_header: Option<String>,
+    /// Of StartSyncExecution alone.
+    included_data: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -56,9 +58,11 @@ async fn start_sync(engine: Arc<Inner>, _: Call, input: StartInput) -> Result<Va
         return Err(fault::type_not_supported());
     }
     let machine = target.machine.clone();
+    let metadata_only = input.included_data.as_deref() == Some("METADATA_ONLY");
     let (cell, mut start) = prepare(&engine, target, input, None)?;
     start.durable = false;
     let (name, input) = (start.head.name.clone(), start.head.input.clone());
+    let trace_header = start.head.trace_header.clone();
     let ended = cell.call(|reply| Input::StartSync { start: Box::new(start), reply }).await;
     let (started, end) = ended.map_err(fault::from_cell)??;
     let stop = Timestamp::from_millis(end.stop_ms);
@@ -70,8 +74,6 @@ async fn start_sync(engine: Arc<Inner>, _: Call, input: StartInput) -> Result<Va
         "startDate": started.start.as_seconds_f64(),
         "stopDate": stop.as_seconds_f64(),
         "status": end.status(),
-        "input": input,
-        "inputDetails": {"included": true},
         "billingDetails": {
             "billedMemoryUsedInMB": 64,
             // Billed in steps of 100 ms.
@@ -79,10 +81,15 @@ async fn start_sync(engine: Arc<Inner>, _: Call, input: StartInput) -> Result<Va
         },
     });
     let members = output.as_object_mut().expect("made above");
-    if let Some(text) = end.output {
+    if !metadata_only {
+        members.insert("input".into(), input.into());
+        members.insert("inputDetails".into(), json!({"included": true}));
+    }
+    if let Some(text) = end.output.filter(|_| !metadata_only) {
         members.insert("output".into(), text.into());
         members.insert("outputDetails".into(), json!({"included": true}));
     }
+    members.extend(trace_header.map(|header| ("traceHeader".to_owned(), header.into())));
     members.extend(end.error.map(|e| ("error".to_owned(), e.into())));
     members.extend(end.cause.map(|c| ("cause".to_owned(), c.into())));
     Ok(output)

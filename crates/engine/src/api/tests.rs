@@ -1,5 +1,6 @@
 //! The API over the memory store.
 
+mod history;
 mod list;
 mod logs;
 mod machines;

@@ -21,6 +21,10 @@ impl Catalog {
                 }
                 return Ok(Ok(Arc::new(Activity { arn, record: old })));
             }
+            if owner.has_all_activities(&scope) {
+                let message = "The maximum number of activities has been reached. Existing activities must be deleted before a new activity can be created.";
+                return Ok(Err(Fault::client("ActivityLimitExceeded", message)));
+            }
             turn.put(keys::activity(&scope, &record.name), record.encode());
             let activity = Arc::new(Activity { arn, record });
             owner.show_activity(&activity, turn);

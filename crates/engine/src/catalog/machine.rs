@@ -8,7 +8,7 @@ use store::Error;
 
 use super::owner::Owner;
 use super::version::publish;
-use super::{Catalog, StateMachine, bounded, machine_arn};
+use super::{Catalog, MACHINES_MAX, StateMachine, bounded, machine_arn, read};
 use crate::record::MachineRecord;
 use crate::{fault, keys};
 
@@ -49,6 +49,10 @@ impl Catalog {
         self.change(move |owner, turn| {
             let arn = machine_arn(&scope, &new.record.name);
             match owner.machine(&arn, turn)? {
+                None if owner.is_full(&scope) => {
+                    let message = "The maximum number of state machines has been reached. Existing state machines must be deleted before a new state machine can be created.";
+                    Ok(Err(Fault::client("StateMachineLimitExceeded", message)))
+                }
                 None => owner.create_machine(scope, arn, new, turn),
                 Some(old) => Ok(match created_before(&old, &new) {
                     Some(version) => Ok((Arc::new(old), version)),
@@ -125,6 +129,11 @@ fn created_before(old: &StateMachine, new: &NewMachine) -> Option<Option<u64>> {
 }
 
 impl Owner {
+    fn is_full(&self, scope: &Scope) -> bool {
+        let machines = read(self.machines());
+        machines.len() >= MACHINES_MAX && machines.values().filter(|m| m.scope == *scope).count() >= MACHINES_MAX
+    }
+
     fn create_machine(
         &mut self,
         scope: Scope,

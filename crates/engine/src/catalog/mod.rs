@@ -34,6 +34,9 @@ const EXPRESS_SECONDS_MAX: u64 = 300;
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
 const VERSIONS_MAX: usize = 1_000;
 const ALIASES_MAX: usize = 100;
+/// And for one account and region.
+const MACHINES_MAX: usize = 100_000;
+const ACTIVITIES_MAX: usize = 100_000;
 
 /// A state machine as executions and the API see it.
 pub(crate) struct StateMachine {

@@ -7,7 +7,7 @@ use cell::{Machine, Turn};
 use store::{Error, Key, KeyReader, Range};
 
 use super::sweep::Sweep;
-use super::{Activity, Change, Shared, StateMachine, bounded, machine_arn, parse_stored, read, write};
+use super::{ACTIVITIES_MAX, Activity, Change, Shared, StateMachine, bounded, machine_arn, parse_stored, read, write};
 use crate::keys;
 use crate::record::{ActivityRecord, AliasRecord, MachineRecord, Record, VersionRecord};
 
@@ -25,6 +25,13 @@ impl Owner {
 
     pub fn machines(&self) -> &RwLock<BTreeMap<String, Arc<StateMachine>>> {
         &self.shared.machines
+    }
+
+    /// Whether there are as many activities as AWS allows.
+    pub fn has_all_activities(&self, scope: &Scope) -> bool {
+        let activities = read(&self.shared.activities);
+        activities.len() >= ACTIVITIES_MAX
+            && activities.values().filter(|a| a.arn.scope() == *scope).count() >= ACTIVITIES_MAX
     }
 
     /// The id that the newest definition has.

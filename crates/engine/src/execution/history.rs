@@ -33,17 +33,25 @@ impl Chunks {
     }
 }
 
-fn decode(value: &Bytes, id: ExecutionId) -> Result<Vec<HistoryEvent>, Error> {
+/// The events of a value, each with its size.
+fn decode(value: &Bytes, id: ExecutionId) -> Result<Vec<(HistoryEvent, usize)>, Error> {
     let corrupt = |what: &str| Error::Corrupt(format!("history of execution {}/{}: {what}", id.cell, id.number));
     let Some((&VERSION, mut rest)) = value.split_first() else { return Err(corrupt("unknown version")) };
     let mut events = Vec::new();
     while let Some((len, tail)) = rest.split_first_chunk::<4>() {
         let len = u32::from_be_bytes(*len) as usize;
         let event = tail.get(..len).ok_or_else(|| corrupt("cut off"))?;
-        events.push(HistoryEvent::decode(event).map_err(|e| corrupt(&e.to_string()))?);
+        events.push((HistoryEvent::decode(event).map_err(|e| corrupt(&e.to_string()))?, event.len()));
         rest = &tail[len..];
     }
     if rest.is_empty() { Ok(events) } else { Err(corrupt("cut off")) }
+}
+
+/// How much a page of a history holds.
+pub(crate) struct PageBounds {
+    pub events_max: usize,
+    /// The first event comes however large it is.
+    pub bytes_max: usize,
 }
 
 /// Some events of a history, and the id to go on with.
@@ -52,13 +60,13 @@ pub(crate) struct HistoryPage {
     pub next: Option<u64>,
 }
 
-/// At most `limit` events from `from` on (1 is the first), or from `from` backwards; `None`: from the last one.
+/// The events from `from` on (1 is the first), or from `from` backwards; `None`: from the last one.
 pub(crate) fn history_page(
     store: &dyn Store,
     id: ExecutionId,
     from: Option<u64>,
     reverse: bool,
-    limit: usize,
+    bounds: &PageBounds,
 ) -> Result<HistoryPage, Error> {
     const CHUNKS_PER_READ: usize = 16;
     let prefix = keys::history(id).build();
@@ -78,7 +86,12 @@ pub(crate) fn history_page(
             range.start = key.to_vec();
         }
     }
-    let mut events = Vec::new();
+    let is_wanted = |event: &HistoryEvent| match from {
+        Some(from) if reverse => event.id <= from,
+        Some(from) => event.id >= from,
+        None => true,
+    };
+    let (mut events, mut bytes) = (Vec::new(), 0);
     loop {
         let chunks = store.scan(&range)?;
         for (key, value) in &chunks {
@@ -87,18 +100,17 @@ pub(crate) fn history_page(
             if reverse {
                 chunk.reverse();
             }
-            events.extend(chunk.into_iter().filter(|e| match from {
-                Some(from) if reverse => e.id <= from,
-                Some(from) => e.id >= from,
-                None => true,
-            }));
+            for (event, size) in chunk.into_iter().filter(|(event, _)| is_wanted(event)) {
+                bytes += size;
+                if events.len() == bounds.events_max || (bytes > bounds.bytes_max && !events.is_empty()) {
+                    return Ok(HistoryPage { events, next: Some(event.id) });
+                }
+                events.push(event);
+            }
         }
         match chunks.last() {
-            Some((last, _)) if chunks.len() == CHUNKS_PER_READ && events.len() <= limit => range = range.after(last),
-            _ => break,
+            Some((last, _)) if chunks.len() == CHUNKS_PER_READ => range = range.after(last),
+            _ => return Ok(HistoryPage { events, next: None }),
         }
     }
-    let next = events.get(limit).map(|e| e.id);
-    events.truncate(limit);
-    Ok(HistoryPage { events, next })
 }

@@ -23,7 +23,7 @@ use crate::map_run::{ChildRecord, NewRun};
 use crate::record::{EndRecord, HeadRecord};
 
 pub(crate) use format::upgrade;
-pub(crate) use history::{HistoryPage, history_page};
+pub(crate) use history::{HistoryPage, PageBounds, history_page};
 pub(crate) use index::{RUNNING, list_of_map_run};
 pub(crate) use log::LogLines;
 pub(crate) use owner::Owner;

@@ -106,7 +106,7 @@ async fn large_payloads_do_not_stop_a_cell() {
     let execution = w.start(&machine, "e", &input).await.unwrap();
     let end = w.ended(&execution).await;
     assert_eq!((&end["status"], &end["output"]), (&json!("SUCCEEDED"), &json!("100")));
-    assert_eq!(w.history(&execution).await.len(), 100);
+    assert_eq!(w.history(&execution).await.len(), 408);
     let last = json!({"executionArn": execution, "reverseOrder": true, "maxResults": 1});
     assert_eq!(w.call("GetExecutionHistory", last).await.unwrap()["events"][0]["type"], "ExecutionSucceeded");
 }
