@@ -11,7 +11,8 @@ use crate::catalog::Catalog;
 use crate::execution::{CELLS, Input, Outside, Owner, Work};
 use crate::invoker::Invoker;
 use crate::map_run::{self, Driver, Processors};
-use crate::task::{Dispatcher, LogSink};
+use crate::mock::{MockConfig, Mocks};
+use crate::task::{Dispatcher, LogSink, StatusSink};
 use crate::token::Tokens;
 use crate::{Options, fault};
 
@@ -83,6 +84,16 @@ impl Engine {
         let _ = self.inner.dispatcher.log.set(sink);
     }
 
+    /// Where events of changed statuses go; without it, nowhere. To be called before [`Engine::run`].
+    pub fn announce_to(&self, sink: StatusSink) {
+        let _ = self.inner.dispatcher.announce.set(sink);
+    }
+
+    /// Lets executions be started as test cases, whose tasks have mocked answers.
+    pub fn mock(&self, config: MockConfig) {
+        let _ = self.inner.dispatcher.mocks.set(Mocks::new(config));
+    }
+
     /// Lets executions run: new ones, and those that were running when the store was last used.
     ///
     /// `registry` holds the operations that tasks call, `endpoint` is what URLs in their answers begin with.
@@ -103,9 +114,11 @@ impl Engine {
             })
         };
         let processors = Processors::new(catalog.clone());
+        let announces = dispatcher.announce.get().is_some();
         let owner = |cell| {
             let (catalog, processors, tokens) = (catalog.clone(), processors.clone(), tokens.clone());
             Owner::new(cell, catalog, processors, tokens, entropy.clone(), outside.clone(), *options)
+                .announcing(announces)
         };
         let cells = Cells::start("execution", CELLS, owner, store, clock, &CellOptions::default()).await?;
         let _ = dispatcher.cells.set(cells.clone());

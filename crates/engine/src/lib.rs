@@ -24,6 +24,7 @@ mod keys;
 mod logging;
 mod map_run;
 mod mapping;
+mod mock;
 mod options;
 mod record;
 mod task;
@@ -32,7 +33,9 @@ mod testing;
 mod token;
 
 pub use engine::Engine;
+pub use execution::StatusChange;
 pub use invoker::{Invocation, InvokeFuture, Invoked, Invoker};
 pub use mapping::{Mappings, ReceivedMessage, SourceQueue};
+pub use mock::MockConfig;
 pub use options::Options;
-pub use task::LogSink;
+pub use task::{LogSink, StatusSink};

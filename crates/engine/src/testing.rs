@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use service::{Call, Fault, Registry, Service};
 use store::{MemoryStore, Store};
 
-use crate::{Engine, Invocation, InvokeFuture, Invoked, Invoker, Options};
+use crate::{Engine, Invocation, InvokeFuture, Invoked, Invoker, Options, StatusChange};
 
 pub type Table = BTreeMap<&'static str, fn(&Value) -> Result<Value, Value>>;
 
@@ -47,6 +47,7 @@ pub struct World {
     pub registry: Registry,
     /// Log lines: group, stream, text.
     pub logged: Arc<Mutex<Vec<(String, String, String)>>>,
+    pub announced: Arc<Mutex<Vec<StatusChange>>>,
 }
 
 pub async fn world(store: Arc<dyn Store>, functions: Arc<Functions>) -> World {
@@ -94,8 +95,11 @@ pub async fn world_with(
     let mut registry = Registry::new();
     registry.add(engine.service());
     services.into_iter().for_each(|service| registry.add(service));
+    let announced: Arc<Mutex<Vec<StatusChange>>> = Arc::default();
+    let sink = announced.clone();
+    engine.announce_to(Box::new(move |change| sink.lock().unwrap().push(change)));
     engine.run(registry.clone(), "http://127.0.0.1:4566").await.unwrap();
-    World { store, clock, functions, engine, registry, logged }
+    World { store, clock, functions, engine, registry, logged, announced }
 }
 
 pub async fn fresh(table: Table) -> World {

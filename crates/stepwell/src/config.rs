@@ -16,6 +16,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     pub functions: FunctionsConfig,
     pub sql: SqlConfig,
+    /// Mocked answers for test cases of state machines.
+    pub mock_config: Option<PathBuf>,
 }
 
 /// The configuration file. An unknown key is an error: a misspelt setting must not be a silent default.
@@ -28,6 +30,7 @@ struct File {
     limits: LimitsConfig,
     functions: FunctionsConfig,
     sql: SqlConfig,
+    mock_config: Option<PathBuf>,
 }
 
 /// One access key that is let in.
@@ -84,6 +87,9 @@ pub struct ServerFlags {
     /// Configuration file (TOML)
     #[arg(long, env = "STEPWELL_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Mocked answers for test cases of state machines, in the form of AWS's local Step Functions (JSON)
+    #[arg(long, env = "STEPWELL_MOCK_CONFIG", value_name = "FILE")]
+    pub mock_config: Option<PathBuf>,
 }
 
 impl Config {
@@ -113,6 +119,7 @@ impl Config {
             limits: file.limits,
             functions: file.functions,
             sql: file.sql,
+            mock_config: flags.mock_config.clone().or(file.mock_config),
         })
     }
 }

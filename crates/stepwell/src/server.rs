@@ -99,6 +99,11 @@ impl Server {
         let engine =
             Engine::new(store.clone(), clock.clone(), entropy.clone(), invoker.clone(), engine_options(&config))
                 .await?;
+        if let Some(path) = &config.mock_config {
+            let text = std::fs::read_to_string(path).map_err(|e| Usage(format!("read {}: {e}", path.display())))?;
+            let mocks = engine::MockConfig::parse(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?;
+            engine.mock(mocks);
+        }
         registry.add(engine.service());
         engine.log_to(Box::new(move |scope, group, stream, lines| log_groups.write(scope, group, stream, lines)));
         let sources = Arc::new(MappedQueues(queues.clone()));

@@ -108,7 +108,7 @@ fn prepare(
     fault::check_name(&name)?;
     let text = input.input.unwrap_or_else(|| "{}".to_owned());
     check_input(&text)?;
-    let Target { machine, revision, version, alias } = target;
+    let Target { machine, revision, version, alias, test_case } = target;
     let definition = engine.catalog.definition_of(&machine, &revision).map_err(fault::from_store)?;
     let record = &machine.record;
     let express_id = record.express.then_some(chosen);
@@ -129,6 +129,7 @@ fn prepare(
         alias,
         map_run_arn: None,
         trace_header: input.trace_header,
+        test_case,
     };
     let cell = engine.cells()?.at(cell).ok_or_else(|| Fault::internal("unknown cell"))?.clone();
     Ok((cell, Start { head, definition, effect, durable: true, child: None }))
@@ -214,7 +215,7 @@ async fn describe(engine: Arc<Inner>, _: Call, input: DescribeInput) -> Result<V
         "startDate": Timestamp::from_millis(head.start_ms).as_seconds_f64(),
         "redriveCount": 0,
         "redriveStatus": "NOT_REDRIVABLE",
-        "redriveStatusReason": redrive_reason(&execution),
+        "redriveStatusReason": execution::redrive_reason(execution.end.as_ref()),
     });
     let members = output.as_object_mut().expect("made above");
     if !metadata_only {
@@ -244,14 +245,6 @@ async fn describe(engine: Arc<Inner>, _: Call, input: DescribeInput) -> Result<V
 pub(super) fn add_qualifiers(members: &mut serde_json::Map<String, Value>, head: &HeadRecord) {
     members.extend(head.version_arn().map(|arn| ("stateMachineVersionArn".to_owned(), arn.into())));
     members.extend(head.alias_arn().map(|arn| ("stateMachineAliasArn".to_owned(), arn.into())));
-}
-
-fn redrive_reason(execution: &Execution) -> &'static str {
-    match execution.status() {
-        "RUNNING" => "Execution is RUNNING and cannot be redriven",
-        "SUCCEEDED" => "Execution is SUCCEEDED and cannot be redriven",
-        _ => "RedriveExecution is not supported yet",
-    }
 }
 
 #[derive(Deserialize)]

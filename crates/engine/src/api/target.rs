@@ -98,12 +98,23 @@ pub(super) struct Target {
     pub revision: Revision,
     pub version: Option<u64>,
     pub alias: Option<String>,
+    /// What follows `#`: see [`crate::mock`].
+    pub test_case: Option<String>,
 }
 
 impl Target {
     /// The machine as it is now, a version of it, or one of the versions that an alias leads to, by their weights.
     pub fn find(engine: &Inner, arn: &str) -> Result<Target, Fault> {
+        let (arn, test_case) = arn.split_once('#').map_or((arn, None), |(arn, case)| (arn, Some(case)));
         let (machine, qualifier) = find_any(engine, arn)?;
+        if let Some(case) = test_case {
+            let (mocks, name) = (engine.dispatcher.mocks.get(), &machine.record.name);
+            if !mocks.is_some_and(|mocks| mocks.has_case(name, case)) {
+                let message =
+                    format!("The mock configuration has no test case '{case}' for the state machine '{name}'");
+                return Err(Fault::validation(message));
+            }
+        }
         let (version, alias) = match qualifier {
             None => (None, None),
             Some(Qualifier::Version(number)) => (Some(number), None),
@@ -119,7 +130,7 @@ impl Target {
                 version.revision.clone()
             }
         };
-        Ok(Target { machine, revision, version, alias })
+        Ok(Target { machine, revision, version, alias, test_case: test_case.map(str::to_owned) })
     }
 }
 

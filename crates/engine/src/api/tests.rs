@@ -4,4 +4,5 @@ mod history;
 mod list;
 mod logs;
 mod machines;
+mod mocks;
 mod versions;

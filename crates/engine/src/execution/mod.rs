@@ -6,6 +6,7 @@ mod index;
 mod log;
 mod owner;
 mod query;
+mod status_change;
 mod uses;
 
 #[cfg(test)]
@@ -20,7 +21,10 @@ use service::{EffectId, Fault};
 
 use crate::keys::{ExecutionId, MapRunId};
 use crate::map_run::{ChildRecord, NewRun};
+use crate::mock::TestCase;
 use crate::record::{EndRecord, HeadRecord};
+
+pub use status_change::StatusChange;
 
 pub(crate) use format::upgrade;
 pub(crate) use history::{HistoryPage, PageBounds, history_page};
@@ -142,6 +146,7 @@ pub(crate) enum Work {
         child: Arc<str>,
     },
     Log(LogLines),
+    Announce(Box<StatusChange>),
 }
 
 /// One attempt of one task, to be carried out.
@@ -153,6 +158,7 @@ pub(crate) struct Job {
     pub task: RunTask,
     /// `None` for Express executions: nothing of them is done exactly once.
     pub effect: Option<EffectId>,
+    pub test_case: Option<Arc<TestCase>>,
 }
 
 /// Where [`Work`] goes: the dispatcher, or a test's list. Must not block.
@@ -163,6 +169,15 @@ pub(crate) fn execution_arn(head: &HeadRecord) -> String {
     match &head.express_id {
         None => format!("arn:aws:states:{region}:{account}:execution:{machine}:{name}"),
         Some(id) => format!("arn:aws:states:{region}:{account}:express:{machine}:{name}:{id}"),
+    }
+}
+
+/// Why an execution cannot be redriven.
+pub(crate) fn redrive_reason(end: Option<&EndRecord>) -> &'static str {
+    match end.map(|e| e.status) {
+        None => "Execution is RUNNING and cannot be redriven",
+        Some(EndRecord::SUCCEEDED) => "Execution is SUCCEEDED and cannot be redriven",
+        Some(_) => "RedriveExecution is not supported yet",
     }
 }
 

@@ -14,10 +14,11 @@ use store::{Error, Key, KeyReader, Range};
 use super::index::{self, RUNNING};
 use super::log::LogTarget;
 use super::uses::Uses;
-use super::{ChildEnd, Input, Job, Outside, Start, Started, Work, execution_arn, history};
+use super::{ChildEnd, Input, Job, Outside, Start, Started, StatusChange, Work, execution_arn, history};
 use crate::catalog::Catalog;
 use crate::keys::{self, ExecutionId, MapRunId};
 use crate::map_run::{NewRun, Processors};
+use crate::mock::TestCase;
 use crate::record::{EndRecord, HeadRecord, Record};
 use crate::task::integration::admit;
 use crate::task::nested;
@@ -55,6 +56,8 @@ pub(crate) struct Owner {
     /// Executions that this turn has changed.
     changed: BTreeSet<u64>,
     next_number: u64,
+    /// Whether anybody takes status changes.
+    announces: bool,
     uses: Uses,
     sweep: Sweep,
 }
@@ -70,6 +73,7 @@ struct Live {
     events: history::Chunks,
     /// Size and parts of what the store has of its position; an Express execution has one part, if it is durable.
     snapshot: (usize, u8),
+    test_case: Option<Arc<TestCase>>,
     /// Tasks that have an entry in the outbox.
     outbox: BTreeSet<TaskId>,
     /// Child executions that tasks wait for, by their ARNs.
@@ -139,9 +143,15 @@ impl Owner {
             unfinished: BTreeSet::new(),
             changed: BTreeSet::new(),
             next_number: 1,
+            announces: false,
             uses: Uses::default(),
             sweep: Sweep::new(Timestamp::MIN),
         }
+    }
+
+    /// Whether status changes are told.
+    pub fn announcing(self, announces: bool) -> Owner {
+        Owner { announces, ..self }
     }
 
     fn id(&self, number: u64) -> ExecutionId {
@@ -191,6 +201,8 @@ impl Owner {
         let info = execution_info(&head);
         let live = self.add(id.number, interp::Execution::new(info, definition), head);
         live.snapshot.1 = u8::from(express && durable);
+        let head = live.head.clone();
+        self.announce(&head, None, turn);
         self.drive(id.number, interp::Input::Start, turn);
         Ok(Ok(started))
     }
@@ -217,8 +229,12 @@ impl Owner {
         let log = LogTarget::read(head.revision.logging_json.as_deref());
         let info = execution.info();
         let (arn, role_arn) = (info.id.clone(), info.role_arn.clone());
+        // Children of Map Runs belong to the machine before the slash.
+        let machine = head.machine.split('/').next().unwrap_or_default();
+        let test_case = head.test_case.clone().map(|name| TestCase { machine: machine.to_owned(), name });
         let live = Live {
             execution,
+            test_case: test_case.map(Arc::new),
             head: Arc::new(head),
             arn,
             role_arn,
@@ -401,6 +417,7 @@ impl Owner {
             role_arn: live.role_arn.clone(),
             task,
             effect,
+            test_case: live.test_case.clone(),
         };
         let outside = self.outside.clone();
         turn.effect(move || outside(Work::Run(Box::new(job))));
@@ -418,6 +435,15 @@ impl Owner {
             turn.effect(move || outside(Work::StopChild { id, task, child }));
         }
         Ok(())
+    }
+
+    /// Tells the default bus how an execution stands, if anybody wants to know. Express ones tell nothing, as on AWS.
+    fn announce(&self, head: &HeadRecord, end: Option<&EndRecord>, turn: &mut Turn<'_>) {
+        if self.announces && head.express_id.is_none() {
+            let change = Box::new(StatusChange::of(head, end, turn.now()));
+            let outside = self.outside.clone();
+            turn.effect(move || outside(Work::Announce(change)));
+        }
     }
 
     fn watch(&mut self, number: u64, reply: Reply<Option<EndRecord>>, turn: &mut Turn<'_>) -> Result<(), Error> {
@@ -468,6 +494,7 @@ impl Owner {
                 index::delete_status(&live.head, id, RUNNING, live.head.start_ms, turn);
             }
             index::put_status(&live.head, id, end.status, end.stop_ms, turn);
+            self.announce(&live.head, Some(&end), turn);
         } else if live.snapshot.1 > 0 {
             self.uses.remove(live.head.revision.definition_id);
         }

@@ -134,6 +134,7 @@ fn child(driver: &Driver, run: &Run, name: &ChildName, items: u32, input: String
         alias: None,
         map_run_arn: Some(record.arn.clone()),
         trace_header: None,
+        test_case: record.test_case.clone(),
     };
     let child = ChildRecord {
         run_cell: run.id.execution.cell,

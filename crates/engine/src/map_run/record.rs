@@ -21,6 +21,8 @@ pub(crate) struct RunRecord {
     /// Whether the children are Express executions.
     pub express: bool,
     pub start_ms: i64,
+    /// The test case of its execution, which its children run too.
+    pub test_case: Option<String>,
 }
 
 impl Record for RunRecord {
@@ -42,6 +44,7 @@ impl RunRecord {
             state_name: run.state_name.to_string(),
             express: run.execution_type == asl::ExecutionType::Express,
             start_ms: now_ms,
+            test_case: parent.test_case.clone(),
         })
     }
 

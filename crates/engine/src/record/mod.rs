@@ -138,6 +138,8 @@ pub(crate) struct HeadRecord {
     /// The Map Run that started it.
     pub map_run_arn: Option<String>,
     pub trace_header: Option<String>,
+    /// The test case whose mocked answers its tasks get.
+    pub test_case: Option<String>,
 }
 
 impl Record for HeadRecord {

@@ -93,6 +93,7 @@ impl From<HeadRecord1> for HeadRecord {
             alias: None,
             map_run_arn: None,
             trace_header: None,
+            test_case: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod integration;
 mod lambda;
 mod metadata;
+mod mock;
 pub(crate) mod nested;
 mod optimised;
 mod sdk;
@@ -26,12 +27,16 @@ use tracing::debug;
 
 use crate::Options;
 use crate::activity::Activities;
-use crate::execution::{Input, Job, LogLines, Work};
+use crate::execution::{Input, Job, LogLines, StatusChange, Work};
 use crate::invoker::Invoker;
 use crate::keys::ExecutionId;
+use crate::mock::Mocks;
 
 /// Takes log events: account and region, group, stream, events in order.
 pub type LogSink = Box<dyn Fn(&Scope, &str, &str, Vec<(Timestamp, String)>) + Send + Sync>;
+
+/// Takes status changes of executions.
+pub type StatusSink = Box<dyn Fn(StatusChange) + Send + Sync>;
 
 /// How a task ended, as its Task state sees it.
 pub(crate) struct TaskError {
@@ -54,6 +59,9 @@ pub(crate) struct Dispatcher {
     pub endpoint: OnceLock<Arc<str>>,
     /// Takes the events of executions that are logged; must not block.
     pub log: OnceLock<LogSink>,
+    /// Takes status changes of executions; must not block.
+    pub announce: OnceLock<StatusSink>,
+    pub mocks: OnceLock<Mocks>,
     store: Arc<dyn Store>,
     calls: Semaphore,
     /// Jobs under way, and how each learns that nobody waits for it any longer.
@@ -81,6 +89,8 @@ impl Dispatcher {
             cells: SetOnce::new(),
             endpoint: OnceLock::new(),
             log: OnceLock::new(),
+            announce: OnceLock::new(),
+            mocks: OnceLock::new(),
             store,
             calls: Semaphore::new(options.calls_max),
             jobs: Mutex::default(),
@@ -98,6 +108,10 @@ impl Dispatcher {
     pub fn take(self: &Arc<Self>, work: Work) {
         match work {
             Work::Run(job) => {
+                if let Some(answer) = self.mocked(&job) {
+                    tokio::spawn(self.clone().answer_mocked(*job, answer));
+                    return;
+                }
                 if let ResourceKind::Activity { .. } = job.task.resource.kind {
                     return self.schedule_activity(*job);
                 }
@@ -120,6 +134,11 @@ impl Dispatcher {
                 if !told {
                     let dispatcher = self.clone();
                     tokio::spawn(async move { nested::stop(&dispatcher, id, task, Some(child)).await });
+                }
+            }
+            Work::Announce(change) => {
+                if let Some(announce) = self.announce.get() {
+                    announce(*change);
                 }
             }
             Work::Log(LogLines { scope, group, stream, lines }) => {
