@@ -1,4 +1,4 @@
-//! Amazon States Language: parse and validate with source spans, JSONPath, intrinsic functions.
+//! Amazon States Language: parse and validate with source spans, JSONPath, intrinsic functions, JSONata.
 //!
 //! Text goes in, a [`StateMachine`] that cannot be wrong comes out, or every [`Diagnostic`] at once. Paths, payload
 //! templates and intrinsic functions are compiled when the definition is parsed and evaluated against JSON values.
@@ -39,7 +39,7 @@ pub use integration::ParameterTemplate;
 pub use intrinsic::{Intrinsic, IntrinsicError};
 pub use jsonata::{Jsonata, JsonataEnv, JsonataError, JsonataLimits, States, VariableUse};
 pub use limits::{DEFINITION_BYTES_MAX, EVALUATION_BYTES_MAX};
-pub use parse::{parse, validate};
+pub use parse::{parse, validate, validate_template};
 pub use path::{Path, PathError, PathErrorReason, Root, SyntaxError};
 pub use query::{JsonataField, QueryError, QueryErrorReason};
 pub use reference_path::{InsertError, ReferencePath};

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::server::Usage;
 
-/// Checks state machine definitions
+/// Checks state machine definitions; `${Name}` stands for what a template puts there
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Definitions (JSON); `-` reads standard input
@@ -26,7 +26,7 @@ pub fn run(arguments: &Arguments, as_json: bool) -> Result<i32> {
         } else {
             std::fs::read_to_string(file).map_err(|e| Usage(format!("{}: {e}", file.display())))?
         };
-        let diagnostics = asl::validate(&text);
+        let diagnostics = asl::validate_template(&text);
         refused |= diagnostics.has_errors();
         let name = file.display().to_string();
         if as_json {

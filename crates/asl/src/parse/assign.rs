@@ -50,9 +50,6 @@ fn name_of(key: &str) -> &str {
 
 pub(super) fn assign(c: &mut Checker, fields: &Fields<'_>, reads: Reads) -> Option<Template> {
     let assign = fields.object(c, "Assign")?;
-    if !super::VARIABLES_RUN {
-        c.error("Variables are not supported yet", &assign.location, &assign.range);
-    }
     for member in assign.members {
         let name = if fields.is_jsonata() { &member.key } else { name_of(&member.key) };
         let outer = c.scopes.iter().rev().skip(1);

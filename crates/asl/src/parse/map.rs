@@ -7,7 +7,7 @@ use crate::{Path, Severity};
 
 use super::fields::Fields;
 use super::template::Reads;
-use super::{Checker, DISTRIBUTED_RUNS, DUPLICATE_LABEL, INVALID_LABEL, SCHEMA, map_data, scope};
+use super::{Checker, DUPLICATE_LABEL, INVALID_LABEL, SCHEMA, map_data, scope};
 
 /// Fields of Distributed Map alone.
 const DISTRIBUTED: &[&str] = &["ItemReader", "ItemBatcher", "ResultWriter", "Label"];
@@ -75,15 +75,7 @@ fn config(c: &mut Checker, processor: &Fields<'_>) -> ProcessorConfig {
         (ProcessorMode::Inline, Some(node)) => {
             c.error("Field 'ExecutionType' is not supported", &fields.location, &node.range);
         }
-        (ProcessorMode::Distributed, found) => {
-            if found.is_none() {
-                fields.required(c, &["ExecutionType"]);
-            }
-            if !DISTRIBUTED_RUNS {
-                let range = fields.get("Mode").map_or(fields.range.clone(), |node| node.range.clone());
-                c.error("Distributed Map is not supported yet", &fields.at("Mode"), &range);
-            }
-        }
+        (ProcessorMode::Distributed, None) => fields.required(c, &["ExecutionType"]),
         _ => {}
     }
     ProcessorConfig { mode, execution_type }

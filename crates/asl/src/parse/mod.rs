@@ -8,6 +8,7 @@ mod handlers;
 mod map;
 mod map_data;
 mod paths;
+mod placeholders;
 mod resource;
 mod scope;
 mod state;
@@ -39,15 +40,6 @@ const UNDEFINED_VARIABLE: &str = "POSSIBLY_UNDEFINED_VARIABLE";
 const INVALID_JSONATA: &str = "INVALID_JSONATA_EXPRESSION";
 const UNSUPPORTED_JSONATA: &str = "UNSUPPORTED_JSONATA_EXPRESSION";
 
-/// Whether the interpreter runs JSONata states; until then they are refused.
-const JSONATA_RUNS: bool = true;
-
-/// Whether the interpreter knows `Assign`; until then it is refused.
-const VARIABLES_RUN: bool = true;
-
-/// Whether the engine runs Map states in DISTRIBUTED mode; until then they are refused.
-const DISTRIBUTED_RUNS: bool = true;
-
 /// Parses and validates a definition; every error comes back in one pass. Warnings alone do not refuse it.
 pub fn parse(text: &str) -> Result<StateMachine, Diagnostics> {
     match check(text) {
@@ -59,6 +51,14 @@ pub fn parse(text: &str) -> Result<StateMachine, Diagnostics> {
 /// All that is wrong or doubtful with a definition; empty when it is fine.
 pub fn validate(text: &str) -> Diagnostics {
     check(text).1
+}
+
+/// The same for a definition in which `${Name}` stands for what a template of CloudFormation, SAM or Terraform puts there.
+pub fn validate_template(text: &str) -> Diagnostics {
+    let substituted = placeholders::outside_strings(text);
+    let mut checker = Checker { substitutes: true, ..Checker::default() };
+    checker.definition(&substituted);
+    checker.found.locate(text)
 }
 
 /// Parses a payload template alone.
@@ -77,13 +77,7 @@ pub(crate) fn parse_template(text: &str, field: &str, language: QueryLanguage) -
 
 fn check(text: &str) -> (Option<StateMachine>, Diagnostics) {
     let mut checker = Checker::default();
-    let machine = checker.document(text).and_then(|node| {
-        if node.as_members().is_none() {
-            checker.not_an_object(text);
-            return None;
-        }
-        scope::machine(&mut checker, &node)
-    });
+    let machine = checker.definition(text);
     (machine, checker.found.locate(text))
 }
 
@@ -99,9 +93,23 @@ struct Checker {
     labels: HashSet<String>,
     /// The variables of the scopes around what is being checked, from the outermost.
     scopes: Vec<assign::Scope>,
+    /// Whether `${Name}` in a resource stands for something.
+    substitutes: bool,
 }
 
 impl Checker {
+    fn definition(&mut self, text: &str) -> Option<StateMachine> {
+        let mut node = self.document(text)?;
+        if node.as_members().is_none() {
+            self.not_an_object(text);
+            return None;
+        }
+        if self.substitutes {
+            placeholders::in_resources(&mut node);
+        }
+        scope::machine(self, &node)
+    }
+
     /// The text's JSON, or what is wrong with it.
     fn document(&mut self, text: &str) -> Option<json::Node> {
         if text.trim().is_empty() {

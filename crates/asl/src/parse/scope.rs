@@ -14,9 +14,6 @@ const NAME_CHARS_MAX: usize = 80;
 pub(super) const LANGUAGES: &[(&str, QueryLanguage)] =
     &[("JSONPath", QueryLanguage::JsonPath), ("JSONata", QueryLanguage::Jsonata)];
 
-/// What JSONata is told, wherever it is asked for.
-pub(super) const NO_JSONATA: &str = "JSONata is not supported yet";
-
 pub(super) fn machine(c: &mut Checker, node: &Node) -> Option<StateMachine> {
     let fields = Fields::of(c, node, "/")?;
     fields.only(c, &["Comment", "QueryLanguage", "StartAt", "States", "TimeoutSeconds", "Version"]);
@@ -26,9 +23,6 @@ pub(super) fn machine(c: &mut Checker, node: &Node) -> Option<StateMachine> {
         // AWS takes what is neither for JSONata.
         Some(_) => fields.choice(c, "QueryLanguage", LANGUAGES).unwrap_or(QueryLanguage::Jsonata),
     };
-    if language == QueryLanguage::Jsonata && !super::JSONATA_RUNS {
-        c.error(NO_JSONATA, "/QueryLanguage", &fields.get("QueryLanguage")?.range);
-    }
     c.language = language;
     let comment = fields.string(c, "Comment").map(str::to_owned);
     let timeout_seconds = fields.integer(c, "TimeoutSeconds", 0, SECONDS_MAX);

@@ -163,11 +163,7 @@ fn language(c: &mut Checker, fields: &Fields<'_>) -> Option<QueryLanguage> {
         return None;
     }
     // AWS takes what is neither for JSONata.
-    let language = fields.choice(c, "QueryLanguage", scope::LANGUAGES).unwrap_or(QueryLanguage::Jsonata);
-    if language == QueryLanguage::Jsonata && !super::JSONATA_RUNS {
-        c.error(scope::NO_JSONATA, &fields.at("QueryLanguage"), &node.range);
-    }
-    Some(language)
+    Some(fields.choice(c, "QueryLanguage", scope::LANGUAGES).unwrap_or(QueryLanguage::Jsonata))
 }
 
 fn check_names(c: &mut Checker, fields: &Fields<'_>, kind: &str) {

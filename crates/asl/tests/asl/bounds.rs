@@ -188,6 +188,8 @@ fn definition_like() -> impl Strategy<Value = Value> {
             "{% 1",
             "{%%}",
             "{%}",
+            "${Fn.Arn}",
+            "arn:aws:lambda:${",
         ])
         .prop_map(Value::from),
     ];
@@ -260,6 +262,7 @@ proptest! {
         let found = asl::validate(&text);
         prop_assert_eq!(asl::parse(&text).is_err(), found.has_errors());
         let _ = Template::parse(&text);
+        asl::validate_template(&text);
     }
 
     #[test]
@@ -271,6 +274,7 @@ proptest! {
         let _ = Template::parse_jsonata(&text, "Output");
         let end = text.floor_char_boundary(text.len() * cut / 100);
         asl::validate(&text[..end]);
+        asl::validate_template(&text[..end]);
     }
 
     /// Every text that our reader takes means the same to serde_json, and the other way round.

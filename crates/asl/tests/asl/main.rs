@@ -21,11 +21,12 @@ fn validate() {
             Some(text) => text.as_str().expect("text").to_owned(),
             None => serde_json::to_string_pretty(&case["definition"]).expect("JSON"),
         };
-        let found = asl::validate(&text);
+        let found = match case.get("placeholders") {
+            Some(_) => asl::validate_template(&text),
+            None => asl::validate(&text),
+        };
         let lines: Vec<Value> = found
             .iter()
-            // What the interpreter does not run yet changes with it.
-            .filter(|d| !d.message.ends_with("not supported yet"))
             .map(|d| {
                 assert!(d.span.start <= d.span.end && d.span.end <= text.len(), "{d}");
                 let location = d.location.as_deref().unwrap_or("-");
@@ -35,6 +36,7 @@ fn validate() {
             })
             .collect();
         match asl::parse(&text) {
+            _ if case.contains_key("placeholders") => {}
             Ok(_) => assert!(!found.has_errors(), "parsed in spite of {found}"),
             Err(errors) => assert!(errors.has_errors(), "refused without an error"),
         }
