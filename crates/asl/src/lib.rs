@@ -37,7 +37,7 @@ pub use ast::{
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 pub use integration::ParameterTemplate;
 pub use intrinsic::{Intrinsic, IntrinsicError};
-pub use jsonata::{Jsonata, JsonataEnv, JsonataError, JsonataLimits, States, VariableUse};
+pub use jsonata::{Jsonata, JsonataEnv, JsonataError, JsonataLimits, States, TopLevelReference, VariableUse};
 pub use limits::{DEFINITION_BYTES_MAX, EVALUATION_BYTES_MAX};
 pub use parse::{parse, validate, validate_template};
 pub use path::{Path, PathError, PathErrorReason, Root, SyntaxError};
