@@ -80,9 +80,11 @@ fn steps(input: &mut Input<'_>) -> ModalResult<(Vec<Step>, Option<Aggregate>)> {
                 .context(expected("a name, '*' or '[' after '..'"))
                 .parse_next(input)?,
             _ => {
-                let selector = cut_err(alt((wildcard, name.map(Selector::Name))))
-                    .context(expected("a name or '*' after '.'"))
-                    .parse_next(input)?;
+                // Jayway takes `.[0]` for `[0]`.
+                let selector =
+                    cut_err(alt((preceded(peek('['), cut_err(bracket)), wildcard, name.map(Selector::Name))))
+                        .context(expected("a name, '*' or '[' after '.'"))
+                        .parse_next(input)?;
                 if let Selector::Name(name) = &selector
                     && opt(("(", multispace0, ")")).parse_next(input)?.is_some()
                 {

@@ -15,7 +15,7 @@ pub fn actions(service: &str) -> Option<impl Iterator<Item = &'static str> + use
 
 /// What error names of a service begin with: `SecretsManager`, `DynamoDb`.
 pub fn service_class(service: &str) -> Option<String> {
-    line(service).map(|(id, _)| pascal(id))
+    line(service).map(|(id, _)| pascal(id.strip_suffix(" Service").unwrap_or(id)))
 }
 
 /// The class of an error shape: `NoSuchKey` and `DBClusterNotFoundFault` become `NoSuchKeyException` and

@@ -47,7 +47,8 @@ def models():
 
 
 def resource_name(model):
-    return re.sub(r"[ -]", "", model["metadata"]["serviceId"]).lower()
+    # Java's SDK leaves out what the service's id ends with: `config`, `databasemigration`.
+    return re.sub(r"[ -]", "", model["metadata"]["serviceId"]).lower().removesuffix("service")
 
 
 def action(operation):

@@ -35,6 +35,7 @@ const OPTIMISED: &[(&str, &[(&str, Patterns)])] = &[
     ("batch", &[("submitJob", JOB_OR_CALLBACK)]),
     ("bedrock", &[("createModelCustomizationJob", JOB), ("invokeModel", JOB_OR_CALLBACK)]),
     ("bedrock-agentcore", &[]),
+    ("bedrockagentcore", &[]),
     (
         "codebuild",
         &[
