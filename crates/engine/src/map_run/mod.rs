@@ -21,7 +21,8 @@ mod processors;
 mod query;
 mod read;
 mod record;
-//TESTS mod tests;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::sync::Arc;
