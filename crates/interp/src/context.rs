@@ -17,6 +17,8 @@ const KEPT_INPUT_BYTES_MIN: usize = 8 * 1024;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ContextObject {
     value: Option<Value>,
+    /// What a test gives over it.
+    given: Option<Value>,
     /// What `Map` is built from: compared by address, so that it is not copied for every state of one iteration.
     map_item: Option<Arc<Value>>,
 }
@@ -37,6 +39,14 @@ impl ContextObject {
         object.insert("State".into(), Value::Object(about));
         object.shift_remove("Task");
         self.set_map_item(frame.map_item.as_ref());
+        if let (Some(value), Some(given)) = (&mut self.value, &self.given) {
+            put_over(value, given);
+        }
+    }
+
+    /// Sets members over those that it has anyway.
+    pub fn give(&mut self, given: Option<Value>) {
+        self.given = given;
     }
 
     /// Sets `Map.Item`, to what the iteration around the state works on.
@@ -68,7 +78,7 @@ impl ContextObject {
     /// The step is over.
     pub fn leave(&mut self, info: &ExecutionInfo) {
         if info.input.len() < KEPT_INPUT_BYTES_MIN {
-            *self = ContextObject::default();
+            *self = ContextObject { given: self.given.take(), ..ContextObject::default() };
         }
     }
 
@@ -90,6 +100,17 @@ impl ContextObject {
             Value::Object(object) => object,
             _ => unreachable!("the context is built as an object"),
         }
+    }
+}
+
+fn put_over(value: &mut Value, given: &Value) {
+    match (value, given) {
+        (Value::Object(members), Value::Object(given)) => {
+            for (name, given) in given {
+                put_over(members.entry(name.as_str()).or_insert(Value::Null), given);
+            }
+        }
+        (value, given) => *value = given.clone(),
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::context::ContextObject;
 use crate::failure::Failure;
 use crate::frame::{Activity, Position};
+use crate::inspection::Test;
 use crate::payload::Payload;
 use crate::run::Run;
 use crate::state::task::{self, FailureKind};
@@ -58,13 +59,15 @@ pub struct Execution {
     pub(crate) input: Option<Payload>,
     pub(crate) context: ContextObject,
     pub(crate) position: Position,
+    /// Only of a test of one state.
+    pub(crate) test: Option<Box<Test>>,
 }
 
 impl Execution {
     /// An execution that has not started; its first input is [`Input::Start`].
     pub fn new(info: ExecutionInfo, machine: Arc<StateMachine>) -> Execution {
         let input = Payload::parse(info.input.clone()).ok();
-        Execution { info, machine, input, context: ContextObject::default(), position: Position::new() }
+        Execution { info, machine, input, context: ContextObject::default(), position: Position::new(), test: None }
     }
 
     pub fn info(&self) -> &ExecutionInfo {
@@ -100,6 +103,7 @@ impl Execution {
             step: Step::default(),
             history_full: false,
             entered_after: None,
+            test: self.test.as_deref_mut(),
         };
         let changed = match input {
             Input::Start => start(&mut run),

@@ -24,6 +24,7 @@ mod failure;
 mod frame;
 mod info;
 mod input;
+mod inspection;
 mod limits;
 mod map_run;
 mod payload;
@@ -42,6 +43,7 @@ pub use event::{Details, EventType, HistoryEvent};
 pub use execution::{Admission, Env, Execution, Step};
 pub use info::ExecutionInfo;
 pub use input::{Input, TaskId, TimerId};
+pub use inspection::{HandledError, Handler, Inspection, MockedWork, StateTest};
 pub use limits::{
     HISTORY_EVENTS_MAX, Limits, MAP_CONCURRENCY_MAX, PAYLOAD_BYTES_MAX, TRANSITIONS_PER_STEP_MAX, VARIABLES_BYTES_MAX,
 };

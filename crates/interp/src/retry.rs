@@ -4,6 +4,7 @@ use asl::{Jitter, Retrier, State};
 
 use crate::failure::Failure;
 use crate::frame::{Activity, FrameId};
+use crate::inspection::{HandledError, Handler};
 use crate::run::Run;
 
 /// No backoff is longer: AWS's largest `MaxDelaySeconds` is below a year, and so is an execution.
@@ -15,9 +16,17 @@ pub(crate) fn try_again(run: &mut Run<'_, '_>, id: FrameId, state: &State, failu
     let retrier = &state.retry[index];
     let frame = run.position.frame_mut(id);
     frame.retrier_attempts.resize(state.retry.len(), 0);
-    let attempts = frame.retrier_attempts[index];
+    let tested = run.test.as_ref().map(|test| test.given.retrier_attempts.unwrap_or(0));
+    let frame = run.position.frame_mut(id);
+    let attempts = tested.unwrap_or(frame.retrier_attempts[index]);
     if attempts >= retrier.max_attempts {
         return false;
+    }
+    if tested.is_some() {
+        let wait = delay(retrier, attempts, run.env.random);
+        see(run, index, wait, failure);
+        run.position.frame_mut(id).activity = Activity::Execute;
+        return true;
     }
     frame.retrier_attempts[index] += 1;
     frame.retry_count = frame.retry_count.saturating_add(1);
@@ -30,6 +39,13 @@ pub(crate) fn try_again(run: &mut Run<'_, '_>, id: FrameId, state: &State, failu
         Activity::Backoff(run.start_timer(Some(id), at))
     };
     true
+}
+
+/// A tested state is not tried again: it is noted that it would be.
+fn see(run: &mut Run<'_, '_>, index: usize, wait: Duration, failure: &Failure) {
+    let handler = Handler::Retry { index, wait_seconds: wait.as_secs_f64() };
+    let (error, cause) = (failure.error.clone(), failure.cause.clone());
+    run.see(|seen| seen.handled = Some(HandledError { error, cause, handler }));
 }
 
 /// How long to wait before the try after `attempts` earlier ones.

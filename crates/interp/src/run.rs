@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::context::ContextObject;
 use crate::failure::Failure;
 use crate::frame::{Activity, Frame, FrameId, Position, ScopeStep, Timer, branch_at, state_at};
+use crate::inspection::Test;
 use crate::payload::Payload;
 use crate::state::{self, Exit, Flow, StateType};
 use crate::variables::Scope;
@@ -28,6 +29,7 @@ pub(crate) struct Run<'a, 'e> {
     pub history_full: bool,
     /// The frame that this transition has brought into its state, and the event before.
     pub entered_after: Option<(FrameId, u64)>,
+    pub test: Option<&'a mut Test>,
 }
 
 impl<'a> Run<'a, '_> {
@@ -62,6 +64,7 @@ impl<'a> Run<'a, '_> {
             self.enter_state(id, state);
         }
         self.enter_context(id, state);
+        self.begin_test(id, state);
         let result = state::execute(self, id, state);
         self.settle(id, state, result);
     }
@@ -127,6 +130,10 @@ impl<'a> Run<'a, '_> {
             let (more, less) = scope.growth(&assigned);
             scope.assign(&assigned);
             self.position.variables_bytes = self.position.variables_bytes + more - less;
+        }
+        if self.test.is_some() {
+            let variables = self.position.frame(id).variables.to_json();
+            self.see(|seen| seen.variables = Some(variables.into()));
         }
         match next {
             Some(next) => self.go_to(id, &next, output),
@@ -296,7 +303,11 @@ impl<'a> Run<'a, '_> {
     pub fn start_root(&mut self, input: Payload) {
         let branch = &self.machine.body;
         let state = branch.states.get_index_of(&branch.start_at).expect("the parser checks StartAt");
-        self.add_frame(self.new_frame(state, input));
+        let mut frame = self.new_frame(state, input);
+        if let Some(given) = self.given_variables() {
+            frame.variables.assign(&given);
+        }
+        self.add_frame(frame);
     }
 
     /// A frame at the top, about to enter its first state.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::{Evaluation, Failure};
 use crate::frame::{Activity, FrameId};
+use crate::inspection::{HandledError, Handler};
 use crate::payload::Payload;
 use crate::retry;
 use crate::run::Run;
@@ -40,8 +41,11 @@ impl<'a> Run<'a, '_> {
             if let (false, Some(failed)) = (in_catcher, StateType::of(state).failed()) {
                 self.record(id, failed, Details::None);
             }
-            let catcher = state.catch.iter().find(|c| !in_catcher && failure.is_one_of(&c.error_equals));
-            if let Some(catcher) = catcher {
+            let catcher = state.catch.iter().position(|c| !in_catcher && failure.is_one_of(&c.error_equals));
+            if let Some(index) = catcher {
+                let (catcher, handler) = (&state.catch[index], Handler::Catch { index });
+                let (error, cause) = (failure.error.clone(), failure.cause.clone());
+                self.see(|seen| seen.handled = Some(HandledError { error, cause, handler }));
                 match self.caught(id, state, catcher, &failure) {
                     Ok(exit) => return self.settle(id, state, Ok(Flow::Exit(exit))),
                     Err(raised) => {

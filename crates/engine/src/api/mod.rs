@@ -13,6 +13,7 @@ mod map_runs;
 mod page;
 mod tags;
 mod target;
+mod test_state;
 mod validate;
 mod versions;
 
@@ -43,6 +44,7 @@ impl Engine {
         tags::add(&mut add);
         validate::add(&mut add);
         executions::add(&mut add);
+        test_state::add(&mut add);
         map_runs::add(&mut add);
         activities::add(&mut add);
         service

@@ -5,4 +5,5 @@ mod list;
 mod logs;
 mod machines;
 mod mocks;
+mod test_state;
 mod versions;

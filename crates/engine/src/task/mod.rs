@@ -7,6 +7,7 @@ mod mock;
 pub(crate) mod nested;
 mod optimised;
 mod sdk;
+mod test;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -31,6 +32,9 @@ use crate::execution::{Input, Job, LogLines, StatusChange, Work};
 use crate::invoker::Invoker;
 use crate::keys::ExecutionId;
 use crate::mock::Mocks;
+
+pub(crate) use test::Listener;
+use test::Tests;
 
 /// Takes log events: account and region, group, stream, events in order.
 pub type LogSink = Box<dyn Fn(&Scope, &str, &str, Vec<(Timestamp, String)>) + Send + Sync>;
@@ -62,6 +66,7 @@ pub(crate) struct Dispatcher {
     /// Takes status changes of executions; must not block.
     pub announce: OnceLock<StatusSink>,
     pub mocks: OnceLock<Mocks>,
+    tests: Tests,
     store: Arc<dyn Store>,
     calls: Semaphore,
     /// Jobs under way, and how each learns that nobody waits for it any longer.
@@ -91,6 +96,7 @@ impl Dispatcher {
             log: OnceLock::new(),
             announce: OnceLock::new(),
             mocks: OnceLock::new(),
+            tests: Tests::default(),
             store,
             calls: Semaphore::new(options.calls_max),
             jobs: Mutex::default(),
@@ -321,6 +327,9 @@ impl Dispatcher {
 
     /// Tells an execution what happened, until it has taken it in or the server stops.
     async fn tell(&self, id: ExecutionId, input: Told) {
+        if self.tell_test(id, &input).await {
+            return;
+        }
         let Some(cell) = self.cells.wait().await.at(usize::from(id.cell)) else { return };
         if self.is_stopping() && matches!(input, Told::TaskFailed { .. }) {
             return;

@@ -55,7 +55,7 @@ impl Execution {
         };
         let mut variables = restore_variables(appendix, &payloads)?;
         let input = payloads[0].clone();
-        let mut execution = Execution { info, machine, input, context: ContextObject::default(), position };
+        let mut execution = Execution { info, machine, input, context: ContextObject::default(), position, test: None };
         for frame in record.frames {
             let id = FrameId(frame.id);
             if id.0 >= execution.position.next_frame {

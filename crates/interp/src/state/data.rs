@@ -38,15 +38,32 @@ pub(crate) fn effective_input(run: &Run<'_, '_>, id: FrameId, state: &State) -> 
 /// What the state works on: `Parameters` or `Arguments`, or else its effective input.
 pub(crate) fn parameters(run: &mut Run<'_, '_>, id: FrameId, state: &State) -> Result<Payload, Failure> {
     let input = effective_input(run, id, state)?;
-    match &state.parameters {
-        None => Ok(input),
-        Some(template) => evaluate(run, id, state, template, Sight::of(&input)),
-    }
+    parameters_of(run, id, state, input)
+}
+
+/// The same of an effective input that is known.
+pub(crate) fn parameters_of(
+    run: &mut Run<'_, '_>,
+    id: FrameId,
+    state: &State,
+    input: Payload,
+) -> Result<Payload, Failure> {
+    let parameters = match &state.parameters {
+        None => input,
+        Some(template) => evaluate(run, id, state, template, Sight::of(&input))?,
+    };
+    run.see(|seen| match (state.query_language, &state.parameters) {
+        (QueryLanguage::JsonPath, _) => seen.after_parameters = Some(parameters.text().clone()),
+        (QueryLanguage::Jsonata, Some(_)) => seen.after_arguments = Some(parameters.text().clone()),
+        (QueryLanguage::Jsonata, None) => {}
+    });
+    Ok(parameters)
 }
 
 /// The end of a state that has a result of its own: of Task, Parallel, Map, and in JSONPath of Pass.
 pub(crate) fn finish(run: &mut Run<'_, '_>, id: FrameId, state: &State, result: Payload) -> Result<Flow, Failure> {
     let next = next_of(state);
+    run.see(|seen| seen.result = Some(result.text().clone()));
     if state.query_language == QueryLanguage::JsonPath {
         let assigned = assign(run, id, state, state.assign.as_ref(), Sight::of(&result))?;
         let output = json_path_output(run, id, state, result)?;
@@ -98,6 +115,7 @@ fn json_path_output(run: &mut Run<'_, '_>, id: FrameId, state: &State, result: P
         None => result,
         Some(template) => evaluate(run, id, state, template, Sight::of(&result))?,
     };
+    run.see(|seen| seen.after_result_selector = Some(result.text().clone()));
     let placed = match &state.result_path {
         ResultPath::Discard => run.position.frame(id).input.clone(),
         ResultPath::At(path) if path.is_whole_input() => result,
@@ -114,6 +132,7 @@ fn json_path_output(run: &mut Run<'_, '_>, id: FrameId, state: &State, result: P
             }
         }
     };
+    run.see(|seen| seen.after_result_path = Some(placed.text().clone()));
     select(run, id, &state.output_path, &placed)
 }
 

@@ -23,6 +23,12 @@ pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State, map: &M
         None => 0,
     };
     let tolerance = (count, tolerated_percentage(run, id, state, map)?);
+    if run.test.is_some() {
+        see(run, id, state, map, (items.as_ref(), max_concurrency, tolerance));
+        if let Some(tested) = test(run, id, state, map, (items.as_ref(), tolerance)) {
+            return tested;
+        }
+    }
     if map.config.mode == ProcessorMode::Distributed {
         return map_run::execute(run, id, state, map, (items, max_concurrency, tolerance));
     }
@@ -43,6 +49,53 @@ pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State, map: &M
         start_next(run, id, state, started)?;
     }
     Ok(Flow::Open)
+}
+
+/// Notes what a tested state works on.
+fn see(
+    run: &mut Run<'_, '_>,
+    id: FrameId,
+    state: &State,
+    map: &Map,
+    (items, max_concurrency, (count, percentage)): (Option<&ItemList>, u64, (u64, f64)),
+) {
+    let selected = items.and_then(|items| {
+        let selector = state.parameters.as_ref()?;
+        let inputs = items.list().iter().enumerate().map(|(index, value)| {
+            run.context.set_map_item(Some(&map_item(index, value)));
+            let input = data::effective_input(run, id, state)?;
+            data::evaluate(run, id, state, selector, Sight::of(&input)).map(Payload::into_value)
+        });
+        let inputs: Result<Vec<Value>, Failure> = inputs.collect();
+        Some(Payload::new(Value::Array(inputs.ok()?)).ok()?.text().clone())
+    });
+    let by_path = items.filter(|_| state.query_language == QueryLanguage::JsonPath);
+    run.see(|seen| {
+        seen.after_items_path = by_path.map(|items| items.text().clone());
+        seen.after_item_selector = selected;
+        seen.max_concurrency = Some(max_concurrency);
+        seen.tolerated_failure_count = map.tolerated_failure_count.as_ref().map(|_| count);
+        seen.tolerated_failure_percentage = map.tolerated_failure_percentage.as_ref().map(|_| percentage);
+    });
+}
+
+/// What a tested state comes to without its iterations.
+fn test(
+    run: &mut Run<'_, '_>,
+    id: FrameId,
+    state: &State,
+    map: &Map,
+    (items, (count, percentage)): (Option<&ItemList>, (u64, f64)),
+) -> Option<Result<Flow, Failure>> {
+    let failed = run.test.as_ref().map_or(0, |test| test.given.failed_iterations);
+    let share = items.map_or(0.0, |items| failed as f64 * 100.0 / items.list().len().max(1) as f64);
+    let tolerated = failed <= count || (percentage > 0.0 && share <= percentage);
+    if map.config.mode == ProcessorMode::Distributed && !tolerated {
+        let error = "States.ExceedToleratedFailureThreshold".into();
+        let cause = "The specified tolerated failure threshold was exceeded".into();
+        return Some(Err(Failure::reported(Some(error), Some(cause))));
+    }
+    run.mocked(id, state)
 }
 
 /// What is computed before the state counts as started: its items, unless they are read, and `MaxConcurrency`.

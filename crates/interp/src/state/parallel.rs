@@ -11,6 +11,9 @@ use crate::{Details, EventType};
 /// Starts all branches.
 pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State, branches: usize) -> Result<Flow, Failure> {
     let input = data::parameters(run, id, state)?;
+    if let Some(mocked) = run.mocked(id, state) {
+        return mocked;
+    }
     let started = run.record(id, EventType::ParallelStateStarted, Details::None);
     run.position.frame_mut(id).activity = Activity::Parallel(OpenParallel { outputs: vec![None; branches] });
     for branch in 0..branches {

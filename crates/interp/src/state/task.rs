@@ -23,10 +23,7 @@ pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State, task: &
         run.context.set_token(token);
     }
     let input = data::effective_input(run, id, state)?;
-    let parameters = match &state.parameters {
-        None => input.clone(),
-        Some(template) => data::evaluate(run, id, state, template, Sight::of(&input))?,
-    };
+    let parameters = data::parameters_of(run, id, state, input.clone())?;
     let open = OpenTask {
         id: task_id,
         parameters: parameters.text().clone(),
@@ -38,6 +35,9 @@ pub(crate) fn execute(run: &mut Run<'_, '_>, id: FrameId, state: &State, task: &
         heartbeat_timer: None,
         progress: Progress::Scheduled,
     };
+    if let Some(mocked) = run.mocked(id, state) {
+        return mocked;
+    }
     let admission = Admission {
         resource: &task.resource,
         parameters: parameters.value(),
