@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use asl::{
     Condition, Count, Expression, Items, Jsonata, Operand, Operator, Part, Path, Percentage, ReferencePath, Root,
 };
@@ -9,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::ExecutionInfo;
 use crate::frame::Frame;
 use crate::payload::Payload;
+use crate::state::map::ItemList;
 
 /// With an input of up to so many bytes the context is built for each step that needs it, instead of being kept.
 const KEPT_INPUT_BYTES_MIN: usize = 8 * 1024;
@@ -19,8 +18,8 @@ pub(crate) struct ContextObject {
     value: Option<Value>,
     /// What a test gives over it.
     given: Option<Value>,
-    /// What `Map` is built from: compared by address, so that it is not copied for every state of one iteration.
-    map_item: Option<Arc<Value>>,
+    /// What `Map` is built from, so that it is not built for every state of one iteration.
+    map_item: Option<MapItem>,
 }
 
 impl ContextObject {
@@ -50,15 +49,12 @@ impl ContextObject {
     }
 
     /// Sets `Map.Item`, to what the iteration around the state works on.
-    pub fn set_map_item(&mut self, item: Option<&Arc<Value>>) {
-        let same = match (&self.map_item, item) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            (None, None) => true,
-            _ => false,
+    pub fn set_map_item(&mut self, item: Option<&MapItem>) {
+        let Some(Value::Object(context)) = self.value.as_mut().filter(|_| self.map_item.as_ref() != item) else {
+            return;
         };
-        let Some(Value::Object(context)) = self.value.as_mut().filter(|_| !same) else { return };
         match item {
-            Some(item) => context.insert("Map".into(), object([("Item", Value::clone(item))])),
+            Some(item) => context.insert("Map".into(), object([("Item", item.about())])),
             None => context.shift_remove("Map"),
         };
         self.map_item = item.cloned();
@@ -114,9 +110,28 @@ fn put_over(value: &mut Value, given: &Value) {
     }
 }
 
-/// What `Map.Item` is in the iteration of `index` over `value`.
-pub(crate) fn map_item(index: usize, value: &Value) -> Arc<Value> {
-    Arc::new(object([("Index", index.into()), ("Value", value.clone())]))
+/// What an iteration works on; `Map.Item` is built from it when a state looks at it.
+#[derive(Debug, Clone)]
+pub(crate) struct MapItem {
+    pub items: ItemList,
+    pub index: usize,
+}
+
+impl MapItem {
+    pub fn value(&self) -> &Value {
+        &self.items.list()[self.index]
+    }
+
+    fn about(&self) -> Value {
+        object([("Index", self.index.into()), ("Value", self.value().clone())])
+    }
+}
+
+/// Of the same list in memory: two that are alike may count as different.
+impl PartialEq for MapItem {
+    fn eq(&self, other: &MapItem) -> bool {
+        self.index == other.index && std::ptr::eq(self.items.list(), other.items.list())
+    }
 }
 
 fn object<const N: usize>(members: [(&str, Value); N]) -> Value {

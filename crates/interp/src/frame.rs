@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use asl::{Branch, State, StateKind, StateMachine};
 use base::Timestamp;
-use serde_json::Value;
 
+use crate::context::MapItem;
 use crate::payload::Payload;
 use crate::state::map::ItemList;
 use crate::variables::Scope;
@@ -108,7 +108,7 @@ pub(crate) struct Frame {
     /// The end of this scope's chain of events.
     pub last_event_id: u64,
     /// `$$.Map.Item` of the nearest iteration around.
-    pub map_item: Option<Arc<Value>>,
+    pub map_item: Option<MapItem>,
     /// The current state, by its place in the scope.
     pub state: usize,
     pub variables: Scope,

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use asl::{Name, State, StateKind, StateMachine, Transition};
 use base::Timestamp;
-use serde_json::Value;
 
-use crate::context::ContextObject;
+use crate::context::{ContextObject, MapItem};
 use crate::failure::Failure;
 use crate::frame::{Activity, Frame, FrameId, Position, ScopeStep, Timer, branch_at, state_at};
 use crate::inspection::Test;
@@ -342,7 +341,7 @@ pub(crate) struct Child {
     pub branch: usize,
     pub index: usize,
     pub last_event_id: u64,
-    pub map_item: Option<Arc<Value>>,
+    pub map_item: Option<MapItem>,
     pub input: Payload,
 }
 

@@ -23,13 +23,7 @@ impl<'a> Run<'a, '_> {
         let mut in_catcher = false;
         loop {
             let state = self.state(id);
-            if failure.names_state {
-                failure.cause = failure.naming(&state.name, self.position.frame(id).entered_event_id);
-                failure.names_state = false;
-            }
-            if let Some(evaluation) = failure.evaluation.take() {
-                self.record_evaluation(id, state, &failure, evaluation);
-            }
+            failure = self.tell(id, state, failure);
             if !failure.catchable {
                 return self.fail_execution(id, failure);
             }
@@ -63,6 +57,18 @@ impl<'a> Run<'a, '_> {
             };
             id = self.fail_frame(id, parent, state);
         }
+    }
+
+    /// Names the state in the cause of what the interpreter raised, and records that a JSONata expression failed.
+    pub fn tell(&mut self, id: FrameId, state: &State, mut failure: Failure) -> Failure {
+        if failure.names_state {
+            failure.cause = failure.naming(&state.name, self.position.frame(id).entered_event_id);
+            failure.names_state = false;
+        }
+        if let Some(evaluation) = failure.evaluation.take() {
+            self.record_evaluation(id, state, &failure, evaluation);
+        }
+        failure
     }
 
     /// How a state goes on whose failure a catcher takes.

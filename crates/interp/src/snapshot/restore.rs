@@ -10,7 +10,7 @@ use super::{
     ActivityRecord, Appendix, COUNTER_MAX, FrameRecord, MapRunRecord, OwnVariables, Record, TaskRecord, VERSION,
     VERSION_WITHOUT_VARIABLES,
 };
-use crate::context::ContextObject;
+use crate::context::{ContextObject, MapItem};
 use crate::frame::{
     Activity, Frame, FrameId, HeartbeatTimer, OpenItems, OpenMap, OpenMapRun, OpenParallel, OpenTask, Position,
     ScopeStep, Timer, branch_at,
@@ -106,8 +106,8 @@ fn restore_frame(
             let (branch, map_item) = match &parent.activity {
                 Activity::Parallel(open) if index < open.outputs.len() => (index, parent.map_item.clone()),
                 Activity::Map(open) => {
-                    let item = open.items.list().get(index).ok_or(Mismatch("no such item"))?;
-                    (0, Some(crate::context::map_item(index, item)))
+                    open.items.list().get(index).ok_or(Mismatch("no such item"))?;
+                    (0, Some(MapItem { items: open.items.clone(), index }))
                 }
                 _ => return Err(Damaged("parent's activity")),
             };

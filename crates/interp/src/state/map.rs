@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::data::{self, Sight};
 use super::{Flow, map_run};
-use crate::context::map_item;
+use crate::context::MapItem;
 use crate::failure::{Evaluation, Failure};
 use crate::frame::{Activity, Frame, FrameId, OpenMap};
 use crate::payload::Payload;
@@ -60,11 +60,10 @@ fn see(
     (items, max_concurrency, (count, percentage)): (Option<&ItemList>, u64, (u64, f64)),
 ) {
     let selected = items.and_then(|items| {
-        let selector = state.parameters.as_ref()?;
-        let inputs = items.list().iter().enumerate().map(|(index, value)| {
-            run.context.set_map_item(Some(&map_item(index, value)));
-            let input = data::effective_input(run, id, state)?;
-            data::evaluate(run, id, state, selector, Sight::of(&input)).map(Payload::into_value)
+        state.parameters.as_ref()?;
+        let inputs = (0..items.list().len()).map(|index| {
+            let item = MapItem { items: items.clone(), index };
+            select(run, id, state, &item).map(Payload::into_value)
         });
         let inputs: Result<Vec<Value>, Failure> = inputs.collect();
         Some(Payload::new(Value::Array(inputs.ok()?)).ok()?.text().clone())
@@ -155,22 +154,33 @@ fn start_next(run: &mut Run<'_, '_>, id: FrameId, state: &State, previous_event_
     let Activity::Map(open) = &mut run.position.frame_mut(id).activity else {
         unreachable!("only an open Map state starts iterations");
     };
-    let (items, index) = (open.items.clone(), open.next);
+    let item = MapItem { items: open.items.clone(), index: open.next };
+    let index = item.index;
     open.next += 1;
     let details = Details::MapIteration { name: state.name.clone(), index: index as u64 };
     let started = run.record_after(previous_event_id, EventType::MapIterationStarted, details);
-    let value = &items.list()[index];
-    let item = map_item(index, value);
-    let input = match &state.parameters {
-        None => Payload::new(value.clone())?,
-        Some(selector) => {
-            run.context.set_map_item(Some(&item));
-            let input = data::effective_input(run, id, state)?;
-            data::evaluate(run, id, state, selector, Sight::of(&input))?
+    let input = match select(run, id, state, &item) {
+        Ok(input) => input,
+        // Nothing catches it: the execution ends here.
+        Err(failure) if !failure.catchable => return Err(failure),
+        Err(failure) => {
+            run.position.frame_mut(id).last_event_id = started;
+            let failure = run.tell(id, state, failure);
+            let details = Details::MapIteration { name: state.name.clone(), index: index as u64 };
+            run.record_beside(id, EventType::MapIterationFailed, details);
+            return Err(failure);
         }
     };
     run.start_child(id, Child { branch: 0, index, last_event_id: started, map_item: Some(item), input });
     Ok(())
+}
+
+/// The input of an iteration: what the `ItemSelector` gives, or else the item.
+fn select(run: &mut Run<'_, '_>, id: FrameId, state: &State, item: &MapItem) -> Result<Payload, Failure> {
+    let Some(selector) = &state.parameters else { return Payload::new(item.value().clone()) };
+    run.context.set_map_item(Some(item));
+    let input = data::effective_input(run, id, state)?;
+    data::evaluate(run, id, state, selector, Sight::of(&input))
 }
 
 /// The items of a Map state: a JSON array.

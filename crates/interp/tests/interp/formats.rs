@@ -17,7 +17,7 @@ const WITH_VARIABLES: &str = r#"{
   "QueryLanguage": "JSONata", "StartAt": "Set", "States": {
     "Set": {"Type": "Pass", "Assign": {"outer": "{% $states.input.items %}", "n": 3}, "Next": "Fan"},
     "Fan": {"Type": "Parallel", "End": true, "Branches": [
-      {"StartAt": "Each", "States": {"Each": {"Type": "Map", "Items": "{% $outer.($random()) %}", "End": true,
+      {"StartAt": "Each", "States": {"Each": {"Type": "Map", "Items": "{% $outer.($ + $millis()) %}", "End": true,
         "MaxConcurrency": "{% $n - 1 %}", "ItemProcessor": {"StartAt": "Keep", "States": {
           "Keep": {"Type": "Pass", "Assign": {"inner": "{% $states.input %}"}, "Next": "W"},
           "W": {"Type": "Wait", "Seconds": "{% $n %}", "End": true}}}}}},
