@@ -1,3 +1,4 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -20,6 +21,15 @@ pub struct StateMachine {
     pub body: Branch,
 }
 
+impl StateMachine {
+    /// `variableReferences` of DescribeStateMachine: the states that read variables, nested ones too, and which.
+    pub fn variable_references(&self) -> BTreeMap<&str, &BTreeSet<Name>> {
+        let mut found = BTreeMap::new();
+        self.body.variable_references(&mut found);
+        found
+    }
+}
+
 /// One scope of states: the machine's top level, a branch of a Parallel state, the processor of a Map state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Branch {
@@ -33,6 +43,22 @@ impl Branch {
     /// The state of that name in this scope (not in nested ones).
     pub fn state(&self, name: &str) -> Option<&State> {
         self.states.get(name)
+    }
+
+    /// Recurses as deep as states nest, which the parser bounds.
+    fn variable_references<'s>(&'s self, found: &mut BTreeMap<&'s str, &'s BTreeSet<Name>>) {
+        for (name, state) in &self.states {
+            if !state.variables_read.is_empty() {
+                found.insert(name, &state.variables_read);
+            }
+            match &state.kind {
+                StateKind::Parallel { branches } => {
+                    branches.iter().for_each(|branch| branch.variable_references(found))
+                }
+                StateKind::Map(map) => map.processor.variable_references(found),
+                _ => {}
+            }
+        }
     }
 
     /// The state that the scope starts with.
@@ -72,6 +98,8 @@ pub struct State {
     pub retry: Vec<Retrier>,
     pub catch: Vec<Catcher>,
     pub transition: Option<Transition>,
+    /// The workflow variables that its own fields read, by name.
+    pub variables_read: BTreeSet<Name>,
     pub kind: StateKind,
 }
 

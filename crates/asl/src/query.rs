@@ -1,7 +1,6 @@
 //! JSONata in the fields of a state: what an expression sees, what a field takes of it, and how AWS words what it does
 //! not take.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -198,18 +197,4 @@ fn evaluate(expression: &Jsonata, env: &mut Env<'_>) -> Result<Option<Value>, Js
 /// The expression between `{%` and `%}`, if the text is one.
 pub(crate) fn expression_text(text: &str) -> Option<&str> {
     text.strip_prefix("{%")?.strip_suffix("%}").map(str::trim)
-}
-
-/// A syntax error's message without the code that the reference puts before it, as AWS shows it.
-pub(crate) fn without_code(message: &str) -> Cow<'_, str> {
-    match message.split_once(": ") {
-        Some((code, rest)) if is_code(code) => Cow::Borrowed(rest),
-        _ => Cow::Borrowed(message),
-    }
-}
-
-fn is_code(text: &str) -> bool {
-    text.len() == 5
-        && text.starts_with(|c: char| c.is_ascii_uppercase())
-        && text[1..].bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -68,8 +68,12 @@ pub(super) fn assign(c: &mut Checker, fields: &Fields<'_>, reads: Reads) -> Opti
 }
 
 impl Checker {
-    /// Warns of a variable that nothing assigns in this scope, or in those around it that it can read.
+    /// Notes a variable that the state reads. Warns if nothing assigns it in this scope, or in those around it
+    /// that it can read.
     pub(super) fn reads_variable(&mut self, name: &str, location: &str, range: &Range) {
+        if let Some(names) = self.variables_read.last_mut() {
+            names.insert(name.into());
+        }
         let mut scopes = self.scopes.iter().rev();
         // A template or state of its own has no scope to look at.
         while let Some(scope) = scopes.next() {

@@ -15,11 +15,11 @@ mod state;
 mod suggest;
 mod template;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::json::{self, Range};
 use crate::limits::DEFINITION_BYTES_MAX;
-use crate::{Diagnostic, Diagnostics, QueryLanguage, Severity, Span, StateMachine, SyntaxError, Template};
+use crate::{Diagnostic, Diagnostics, Name, QueryLanguage, Severity, Span, StateMachine, SyntaxError, Template};
 
 const SCHEMA: &str = "SCHEMA_VALIDATION_FAILED";
 const INVALID_JSON: &str = "INVALID_JSON_DESCRIPTION";
@@ -93,6 +93,8 @@ struct Checker {
     labels: HashSet<String>,
     /// The variables of the scopes around what is being checked, from the outermost.
     scopes: Vec<assign::Scope>,
+    /// What the states around, and the one that is being checked, read of them.
+    variables_read: Vec<BTreeSet<Name>>,
     /// Whether `${Name}` in a resource stands for something.
     substitutes: bool,
 }

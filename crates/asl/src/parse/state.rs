@@ -1,5 +1,7 @@
 //! One state: what all types share, and what is its own.
 
+use std::collections::BTreeSet;
+
 use crate::ast::{Fail, Selection, State, StateKind, Task, Transition, Wait};
 use crate::json::{Json, Node};
 use crate::{Name, QueryLanguage, ResultPath, Seconds, Template};
@@ -79,6 +81,13 @@ fn allowed(kind: &str) -> Allowed {
 }
 
 pub(super) fn state(c: &mut Checker, name: &str, node: &Node, location: &str) -> Option<State> {
+    c.variables_read.push(BTreeSet::new());
+    let state = check(c, name, node, location);
+    let variables_read = c.variables_read.pop().unwrap_or_default();
+    state.map(|state| State { variables_read, ..state })
+}
+
+fn check(c: &mut Checker, name: &str, node: &Node, location: &str) -> Option<State> {
     let mut fields = Fields::of(c, node, location)?;
     if !fields.has("Type") {
         fields.required(c, &["Type"]);
@@ -133,6 +142,7 @@ pub(super) fn state(c: &mut Checker, name: &str, node: &Node, location: &str) ->
         retry: common.retry,
         catch: common.catch,
         transition,
+        variables_read: BTreeSet::new(),
         kind,
     })
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::ast::QueryLanguage;
 use crate::json::{Json, Node};
-use crate::query::{expression_text, without_code};
+use crate::query::expression_text;
 use crate::template::Piece;
 use crate::{Expression, Jsonata, Root, Severity, Template};
 
@@ -52,11 +52,11 @@ pub(super) fn jsonata(c: &mut Checker, text: &str, node: &Node, location: &str, 
         Ok(expression) => expression,
         Err(error) => {
             let range = within(node, start + error.offset);
-            let message = without_code(&error.message).into_owned();
-            c.report(Severity::Error, INVALID_JSONATA, message, Some(location), &range, None);
+            c.report(Severity::Error, INVALID_JSONATA, error.message, Some(location), &range, None);
             return None;
         }
     };
+    top_level_references(c, &expression, node, start, location);
     for variable in expression.variables() {
         let range = within(node, start + variable.offset);
         if &*variable.name != "states" {
@@ -74,6 +74,24 @@ pub(super) fn jsonata(c: &mut Checker, text: &str, node: &Node, location: &str, 
         c.report(Severity::Error, UNSUPPORTED_JSONATA, message, Some(location), &range, None);
     }
     Some(expression)
+}
+
+/// There is no context item in an expression of AWS: what reads one is refused, each name once.
+fn top_level_references(c: &mut Checker, expression: &Jsonata, node: &Node, start: usize, location: &str) {
+    let references = expression.top_level_references();
+    for (i, reference) in references.iter().enumerate() {
+        let name = &reference.name;
+        if references[..i].iter().any(|before| before.name == *name) {
+            continue;
+        }
+        let message = match &**name {
+            "$$" => "Reference to '$$' is not supported.".to_owned(),
+            name => format!("Reference to '{name}' at the top level is not supported."),
+        };
+        let range = within(node, start + reference.offset);
+        let help = "the input is '$states.input', a variable is '$name'".to_owned();
+        c.report(Severity::Error, UNSUPPORTED_JSONATA, message, Some(location), &range, Some(help));
+    }
 }
 
 /// From the byte `offset` of a string to its end, as far as escapes let it be told.

@@ -6,6 +6,7 @@ mod jsonata;
 mod jsonata_suite;
 mod layout;
 mod oracle;
+mod references;
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;

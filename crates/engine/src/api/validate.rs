@@ -122,6 +122,14 @@ impl Finder<'_> {
                     }
                 }
                 StateKind::Map(map) => {
+                    if express && map.config.mode == asl::ProcessorMode::Distributed {
+                        let field = if map.legacy_iterator { "Iterator" } else { "ItemProcessor" };
+                        self.found.push(Problem {
+                            message: "The field 'Mode' with value 'DISTRIBUTED' is not supported inside 'EXPRESS' state machines"
+                                .to_owned(),
+                            location: format!("{at}/{field}/ProcessorConfig/Mode"),
+                        });
+                    }
                     let express = express || map.config.execution_type == Some(asl::ExecutionType::Express);
                     let field = if map.legacy_iterator { "Iterator" } else { "ItemProcessor" };
                     self.branch(&map.processor, express, &format!("{at}/{field}"));

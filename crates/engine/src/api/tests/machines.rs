@@ -117,6 +117,16 @@ async fn what_express_machines_cannot_run_is_refused_by_place() {
         let validated = w.call("ValidateStateMachineDefinition", json!({"definition": definition})).await.unwrap();
         assert_eq!(validated["result"], "OK", "{validated}");
     }
+    let distributed = json!({"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}, "StartAt": "I",
+        "States": {"I": {"Type": "Pass", "End": true}}});
+    let map = json!({"StartAt": "M", "States": {"M": {"Type": "Map", "ItemProcessor": distributed, "End": true}}});
+    let refused =
+        w.call("CreateStateMachine", machine(json!({"definition": map.to_string(), "type": "EXPRESS"}))).await;
+    assert_eq!(
+        refused.unwrap_err().message,
+        "Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: The field 'Mode' with value 'DISTRIBUTED' is not \
+         supported inside 'EXPRESS' state machines at /States/M/ItemProcessor/ProcessorConfig/Mode'"
+    );
     let many = json!({"StartAt": "A", "States": {"A": {}, "B": {}, "C": {}}}).to_string();
     let validated =
         w.call("ValidateStateMachineDefinition", json!({"definition": many, "maxResults": 2})).await.unwrap();
