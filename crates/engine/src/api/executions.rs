@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use service::{Call, EffectId, Fault};
 use sha2::{Digest, Sha256};
 
-use super::machines::{TracingConfiguration, encryption};
+use super::machines::{TracingConfiguration, encryption, variable_references};
 use super::target::Target;
 use super::{Adder, execution_id, history, list};
 use crate::engine::Inner;
@@ -273,6 +273,12 @@ async fn describe_machine(engine: Arc<Inner>, _: Call, input: DescribeMachineInp
     });
     let members = output.as_object_mut().expect("made above");
     members.extend(revision.id.clone().map(|id| ("revisionId".to_owned(), id.into())));
+    if input.included_data.as_deref() != Some("METADATA_ONLY") {
+        let definition =
+            engine.catalog.definition(revision.definition_id, head.express_id.is_some()).map_err(fault::from_store)?;
+        let references = variable_references(&definition);
+        members.extend((!references.is_empty()).then(|| ("variableReferences".to_owned(), json!(references))));
+    }
     if let (Some(arn), Some((_, label))) = (head.map_run_arn, head.machine.split_once('/')) {
         members.insert("mapRunArn".into(), arn.into());
         members.insert("label".into(), label.into());

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -206,6 +207,17 @@ struct Description {
     revision_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
+    #[serde(skip_serializing_if = "VariableReferences::is_empty")]
+    variable_references: VariableReferences,
+}
+
+/// Which workflow variables states read, by name of the state.
+pub(super) type VariableReferences = BTreeMap<String, Vec<String>>;
+
+/// The references of a definition, as answers give them.
+pub(super) fn variable_references(definition: &asl::StateMachine) -> VariableReferences {
+    let references = definition.variable_references().into_iter();
+    references.map(|(state, names)| (state.to_owned(), names.iter().map(|name| name.to_string()).collect())).collect()
 }
 
 async fn describe(engine: Arc<Inner>, _: Call, input: DescribeInput) -> Result<Description, Fault> {
@@ -220,7 +232,12 @@ async fn describe(engine: Arc<Inner>, _: Call, input: DescribeInput) -> Result<D
         // Which of its versions an alias leads to is not known before a start.
         Some(Qualifier::Alias(_)) => return Err(fault::machine_does_not_exist(&input.state_machine_arn)),
     };
-    let definition = if input.included_data.as_deref() == Some("METADATA_ONLY") {
+    let metadata_only = input.included_data.as_deref() == Some("METADATA_ONLY");
+    let variable_references = match metadata_only {
+        true => VariableReferences::new(),
+        false => variable_references(&*engine.catalog.definition_of(&machine, revision).map_err(fault::from_store)?),
+    };
+    let definition = if metadata_only {
         "{}".to_owned()
     } else if revision.definition_id == record.revision.definition_id {
         machine.text.to_string()
@@ -240,6 +257,7 @@ async fn describe(engine: Arc<Inner>, _: Call, input: DescribeInput) -> Result<D
         encryption_configuration: encryption(revision.encryption_json.as_deref()),
         revision_id: revision.id.clone(),
         description,
+        variable_references,
     })
 }
 

@@ -14,6 +14,25 @@ fn machine(more: Value) -> Value {
 }
 
 #[tokio::test]
+async fn variables_that_states_read_are_described() {
+    let w = fresh(BTreeMap::new()).await;
+    let definition = json!({"StartAt": "A", "States": {
+        "A": {"Type": "Pass", "Assign": {"b": 1, "a": 2}, "Next": "B"},
+        "B": {"Type": "Pass", "Parameters": {"x.$": "States.Array($b, $a.x)"}, "End": true}}});
+    let created = w.call("CreateStateMachine", machine(json!({"definition": definition.to_string()}))).await.unwrap();
+    let arn = &created["stateMachineArn"];
+    let described = w.call("DescribeStateMachine", json!({"stateMachineArn": arn})).await.unwrap();
+    assert_eq!(described["variableReferences"], json!({"B": ["a", "b"]}));
+    let metadata = json!({"stateMachineArn": arn, "includedData": "METADATA_ONLY"});
+    let described = w.call("DescribeStateMachine", metadata).await.unwrap();
+    assert_eq!(described.get("variableReferences"), None);
+    let started = w.call("StartExecution", json!({"stateMachineArn": arn})).await.unwrap();
+    let execution = json!({"executionArn": started["executionArn"]});
+    let described = w.call("DescribeStateMachineForExecution", execution).await.unwrap();
+    assert_eq!(described["variableReferences"], json!({"B": ["a", "b"]}));
+}
+
+#[tokio::test]
 async fn machines_are_created_once() {
     let w = fresh(BTreeMap::new()).await;
     let created = w.call("CreateStateMachine", machine(json!({}))).await.unwrap();
