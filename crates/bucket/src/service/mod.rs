@@ -5,6 +5,7 @@
 
 mod objects;
 mod settings;
+mod uploads;
 
 use std::future::Future;
 
@@ -45,6 +46,7 @@ impl Buckets {
         let mut registration = Registration { service: Service::new("s3"), buckets: self.clone() };
         objects::register(&mut registration);
         settings::register(&mut registration);
+        uploads::register(&mut registration);
         registration.service
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn register(registration: &mut Registration) {
 /// What writes have in common.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct WriteHeaders {
+pub(super) struct WriteHeaders {
     #[serde(rename = "ACL")]
     acl: Option<String>,
     content_type: Option<String>,
@@ -64,7 +64,7 @@ struct WriteHeaders {
 }
 
 impl WriteHeaders {
-    fn check(&self, buckets: &Buckets, call: &Call, bucket: &str) -> Result<(), Fault> {
+    pub(super) fn check(&self, buckets: &Buckets, call: &Call, bucket: &str) -> Result<(), Fault> {
         check_owner(call, self.expected_bucket_owner.as_deref())?;
         if self.customer_algorithm.is_some() {
             return Err(not_implemented("server-side encryption with customer-provided keys (SSE-C)"));
@@ -76,7 +76,7 @@ impl WriteHeaders {
         buckets.check_acl(call, bucket, is_plain)
     }
 
-    fn attributes(&self) -> Attributes {
+    pub(super) fn attributes(&self) -> Attributes {
         let mut attributes = Attributes::default();
         attributes.set(Header::ContentType, self.content_type.clone());
         attributes.set(Header::CacheControl, self.cache_control.clone());
@@ -93,7 +93,7 @@ impl WriteHeaders {
         attributes
     }
 
-    fn tags(&self) -> Result<Tags, Fault> {
+    pub(super) fn tags(&self) -> Result<Tags, Fault> {
         let mut tags = Tags::new();
         let decoded = |text: &str| {
             let text = text.replace('+', " ");
@@ -117,7 +117,7 @@ impl WriteHeaders {
         }
     }
 
-    fn algorithm(&self) -> Result<Option<Algorithm>, Fault> {
+    pub(super) fn algorithm(&self) -> Result<Option<Algorithm>, Fault> {
         let Some(name) = self.checksum_algorithm.as_deref() else { return Ok(None) };
         Algorithm::of_name(name)
             .map(Some)

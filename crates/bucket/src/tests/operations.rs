@@ -188,3 +188,33 @@ async fn for_other_crates() {
     let theirs = server.buckets.read_object(&base::Scope::new("111111111111", "us-east-1"), "data", "k", None);
     assert_eq!(theirs.err().unwrap().code, "AccessDenied");
 }
+
+#[tokio::test]
+async fn multipart_uploads() {
+    let server = Server::with_bucket("data").await;
+    let named = |more: Value| {
+        let mut input = json!({"Bucket": "data", "Key": "large"});
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        input
+    };
+    let created = run(&server, "CreateMultipartUpload", named(json!({"ContentType": "text/plain"}))).await.unwrap();
+    let id = created["UploadId"].as_str().unwrap();
+    let mut parts = Vec::new();
+    for (number, body) in [(1, "a".repeat(5 * 1024 * 1024)), (2, "end".to_owned())] {
+        let part = named(json!({"UploadId": id, "PartNumber": number, "Body": body}));
+        let etag = run(&server, "UploadPart", part).await.unwrap()["ETag"].clone();
+        parts.push(json!({"PartNumber": number, "ETag": etag}));
+    }
+    let list = || run(&server, "ListMultipartUploads", json!({"Bucket": "data", "Prefix": "lar"}));
+    assert_eq!(list().await.unwrap()["Uploads"][0]["UploadId"], id);
+    let complete = named(json!({"UploadId": id, "MultipartUpload": {"Parts": parts}}));
+    let etag = run(&server, "CompleteMultipartUpload", complete).await.unwrap()["ETag"].clone();
+    let head = run(&server, "HeadObject", named(json!({}))).await.unwrap();
+    assert_eq!((&head["ContentLength"], &head["ETag"]), (&json!(5 * 1024 * 1024 + 3), &etag));
+    assert_eq!(head["ContentType"], "text/plain");
+    let second = run(&server, "CreateMultipartUpload", named(json!({}))).await.unwrap();
+    run(&server, "AbortMultipartUpload", named(json!({"UploadId": second["UploadId"]}))).await.unwrap();
+    assert_eq!(list().await.unwrap().get("Uploads"), None);
+    let gone = named(json!({"UploadId": second["UploadId"], "PartNumber": 1, "Body": "x"}));
+    assert_eq!(run(&server, "UploadPart", gone).await.unwrap_err().code, "NoSuchUpload");
+}
