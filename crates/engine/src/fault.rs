@@ -18,6 +18,11 @@ pub(crate) fn execution_already_exists(arn: &str) -> Fault {
     Fault::client("ExecutionAlreadyExists", format!("Execution Already Exists: '{arn}'"))
 }
 
+pub(crate) fn execution_limit_exceeded() -> Fault {
+    let message = "The maximum number of running executions has been reached. Running executions must end or be stopped before a new execution can be started.";
+    Fault::client("ExecutionLimitExceeded", message)
+}
+
 pub(crate) fn activity_does_not_exist(arn: &str) -> Fault {
     Fault::client("ActivityDoesNotExist", format!("Activity Does Not Exist: '{arn}'"))
 }

@@ -14,6 +14,9 @@
 //! | `execution-run` cell id | the interpreter's snapshot, or its first part; absent once it ended |
 //! | `execution-run` cell id part | a further part (1 byte, from 1) of a long snapshot |
 //! | `execution-stop` cell id task | version and ARN of a child execution that is to be stopped |
+//! | `execution-halted` cell id | `HaltedRecord` of one that ended without success |
+//! | `execution-halted-at` cell id part | its position then, in parts |
+//! | `execution-redriven` cell id | `RedriveRecord`; absent if it never was |
 //! | `execution-list` account region list !start cell id | empty |
 //! | `execution-status` account region list status !time cell id | empty; status as in `EndRecord`, 0 while it runs; time of the start, or of the end |
 //! | `execution-format` | version, format, then where an upgrade has come to |
@@ -135,6 +138,18 @@ pub(crate) fn stop(id: ExecutionId, task: u64) -> Key {
 
 pub(crate) fn stops_of_cell(cell: u8) -> Key {
     Key::new("execution-stop").u8(cell)
+}
+
+pub(crate) fn halted(id: ExecutionId) -> Key {
+    of("execution-halted", id)
+}
+
+pub(crate) fn halted_part(id: ExecutionId, part: u8) -> Key {
+    of("execution-halted-at", id).u8(part)
+}
+
+pub(crate) fn redriven(id: ExecutionId) -> Key {
+    of("execution-redriven", id)
 }
 
 pub(crate) fn history(id: ExecutionId) -> Key {

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::frame::{Activity, Position};
 use crate::inspection::Test;
 use crate::payload::Payload;
+use crate::redrive::redrive;
 use crate::run::Run;
 use crate::state::task::{self, FailureKind};
 use crate::state::{map_run, wait};
@@ -89,7 +90,9 @@ impl Execution {
 
     /// Applies one input; returns what to write and what to do.
     pub fn step(&mut self, input: Input, env: &mut Env<'_>) -> Step {
-        if self.position.status != ExecutionStatus::Running {
+        if (self.position.status == ExecutionStatus::Running) == matches!(input, Input::Redrive)
+            || self.position.status == ExecutionStatus::Succeeded
+        {
             return Step::default();
         }
         let machine = Arc::clone(&self.machine);
@@ -103,6 +106,7 @@ impl Execution {
             step: Step::default(),
             history_full: false,
             entered_after: None,
+            fallen: Vec::new(),
             test: self.test.as_deref_mut(),
         };
         let changed = match input {
@@ -133,6 +137,7 @@ impl Execution {
             Input::Heartbeat { task } => with_job(&mut run, task, task::heartbeat),
             Input::TimerFired { timer } => timer_fired(&mut run, timer),
             Input::Stop { error, cause } => stop(&mut run, error, cause),
+            Input::Redrive => redrive(&mut run),
         };
         if changed {
             run.advance();
@@ -150,6 +155,9 @@ impl Execution {
     /// The effects that are still outstanding: after a crash, carry them out (again).
     pub fn open_effects(&self) -> Vec<Effect> {
         let mut effects = Vec::new();
+        if self.position.status != ExecutionStatus::Running {
+            return effects;
+        }
         if let Some(timer) = self.position.execution_timer {
             effects.push(Effect::StartTimer { timer: timer.id, at: timer.at });
         }
@@ -188,20 +196,25 @@ fn start(run: &mut Run<'_, '_>) -> bool {
         state_machine_version_arn: info.state_machine_version_arn.clone(),
     };
     run.record_after(0, EventType::ExecutionStarted, details);
-    match run.input {
-        Some(input) => {
-            if let Some(seconds) = run.machine.timeout_seconds {
-                let at = info.start_time + Duration::from_secs(seconds);
-                run.position.execution_timer = Some(run.start_timer(None, at));
+    if let (Some(_), Some(seconds)) = (run.input, run.machine.timeout_seconds) {
+        let at = info.start_time + Duration::from_secs(seconds);
+        run.position.execution_timer = Some(run.start_timer(None, at));
+    }
+    run.begin();
+    true
+}
+
+impl Run<'_, '_> {
+    /// Enters the first state, if the execution's input is JSON.
+    pub fn begin(&mut self) {
+        match self.input {
+            Some(input) => self.start_root(input.clone()),
+            None => {
+                let failure = Failure::runtime("The execution's input is not valid JSON.");
+                end(self, self.position.last_event_id, EventType::ExecutionFailed, failure.error, failure.cause);
             }
-            run.start_root(input.clone());
-        }
-        None => {
-            let failure = Failure::runtime("The execution's input is not valid JSON.");
-            end(run, run.position.last_event_id, EventType::ExecutionFailed, failure.error, failure.cause);
         }
     }
-    true
 }
 
 /// Applies an input to the frame in which its task is open.
@@ -266,7 +279,8 @@ fn stop(run: &mut Run<'_, '_>, error: Option<Arc<str>>, cause: Option<Arc<str>>)
     if !run.position.started {
         return false;
     }
-    end(run, run.position.last_event_id, EventType::ExecutionAborted, error, cause);
+    // AWS chains this event to nothing.
+    end(run, 0, EventType::ExecutionAborted, error, cause);
     true
 }
 

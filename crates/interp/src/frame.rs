@@ -33,6 +33,8 @@ pub(crate) struct Position {
     pub timers: BTreeMap<TimerId, FrameId>,
     /// How large the variables of all frames are.
     pub variables_bytes: usize,
+    /// Whether the execution's end cut a Map Run. Not stored: it is asked for at that end alone.
+    pub map_run_cut: bool,
 }
 
 impl Position {
@@ -49,6 +51,7 @@ impl Position {
             tasks: BTreeMap::new(),
             timers: BTreeMap::new(),
             variables_bytes: 0,
+            map_run_cut: false,
         }
     }
 

@@ -23,8 +23,8 @@ impl fmt::Display for TimerId {
 
 /// What happened, as the engine tells it.
 ///
-/// An input for a task or timer that is not open (late, sent twice, never known), or for an execution that has ended,
-/// changes nothing and yields an empty step.
+/// An input for a task or timer that is not open (late, sent twice, never known), or for an execution that has ended (but
+/// for `Redrive`), changes nothing and yields an empty step.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// The first input, once: records `ExecutionStarted` and enters the first state.
@@ -49,6 +49,8 @@ pub enum Input {
     Heartbeat { task: TaskId },
     /// A timer's time has come.
     TimerFired { timer: TimerId },
+    /// RedriveExecution: goes on with an execution that ended without success; `ExecutionInfo` has the new count.
+    Redrive,
     /// StopExecution.
     Stop { error: Option<Arc<str>>, cause: Option<Arc<str>> },
 }

@@ -28,6 +28,7 @@ mod inspection;
 mod limits;
 mod map_run;
 mod payload;
+mod redrive;
 mod retry;
 mod run;
 mod snapshot;

@@ -28,6 +28,8 @@ pub(crate) struct Run<'a, 'e> {
     pub history_full: bool,
     /// The frame that this transition has brought into its state, and the event before.
     pub entered_after: Option<(FrameId, u64)>,
+    /// What the failure that is on its way has cut so far.
+    pub fallen: Vec<(FrameId, Frame)>,
     pub test: Option<&'a mut Test>,
 }
 
@@ -44,7 +46,9 @@ impl<'a> Run<'a, '_> {
             if self.history_full {
                 self.end_with_full_history();
             }
-            let Some(&id) = self.position.ready.front() else { return };
+            // What was cut is ready for a redrive.
+            let running = self.position.status == ExecutionStatus::Running;
+            let Some(&id) = self.position.ready.front().filter(|_| running) else { return };
             if transitions == self.env.limits.transitions_per_step_max {
                 self.effect(Effect::Continue);
                 return;
@@ -192,10 +196,15 @@ impl<'a> Run<'a, '_> {
             return;
         }
         self.position.status = outcome.status;
+        let mut cut = std::mem::take(&mut self.fallen);
         for id in self.position.frames.keys().copied().collect::<Vec<_>>() {
-            self.drop_frame(id);
+            cut.push((id, self.drop_frame(id)));
         }
         self.position.ready.clear();
+        if outcome.status != ExecutionStatus::Succeeded {
+            cut.sort_by_key(|(id, _)| *id);
+            self.position.halt(cut);
+        }
         if let Some(timer) = self.position.execution_timer.take() {
             self.cancel_timer(timer.id);
         }

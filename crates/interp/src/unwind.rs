@@ -6,7 +6,7 @@ use asl::{Catcher, QueryLanguage, State, StateKind};
 use serde_json::{Map, Value};
 
 use crate::failure::{Evaluation, Failure};
-use crate::frame::{Activity, FrameId};
+use crate::frame::{Activity, Frame, FrameId};
 use crate::inspection::{HandledError, Handler};
 use crate::payload::Payload;
 use crate::retry;
@@ -21,6 +21,8 @@ impl<'a> Run<'a, '_> {
         let (mut id, mut failure) = (id, failure);
         // What a catcher raises is not for the handlers beside it.
         let mut in_catcher = false;
+        let origin = id;
+        self.fallen.clear();
         loop {
             let state = self.state(id);
             failure = self.tell(id, state, failure);
@@ -29,7 +31,13 @@ impl<'a> Run<'a, '_> {
             }
             let event_id = self.position.frame(id).last_event_id;
             self.abort_children(id, event_id);
+            if id == origin {
+                // What fails by itself is done anew as a whole.
+                self.fallen.clear();
+                self.position.frame_mut(id).activity = Activity::Execute;
+            }
             if !in_catcher && retry::try_again(self, id, state, &failure) {
+                self.forget_fallen();
                 return;
             }
             if let (false, Some(failed)) = (in_catcher, StateType::of(state).failed()) {
@@ -41,7 +49,10 @@ impl<'a> Run<'a, '_> {
                 let (error, cause) = (failure.error.clone(), failure.cause.clone());
                 self.see(|seen| seen.handled = Some(HandledError { error, cause, handler }));
                 match self.caught(id, state, catcher, &failure) {
-                    Ok(exit) => return self.settle(id, state, Ok(Flow::Exit(exit))),
+                    Ok(exit) => {
+                        self.forget_fallen();
+                        return self.settle(id, state, Ok(Flow::Exit(exit)));
+                    }
                     Err(raised) => {
                         // Of JSONPath nothing beyond the state catches what its catcher raises.
                         let catchable = raised.catchable && state.query_language == QueryLanguage::Jsonata;
@@ -115,11 +126,13 @@ impl<'a> Run<'a, '_> {
             self.record_beside(id, aborted, Details::None);
         }
         let failed = self.position.remove(id);
-        self.abort_children(parent, failed.last_event_id);
-        self.position.frame_mut(parent).last_event_id = failed.last_event_id;
+        let (last_event_id, index) = (failed.last_event_id, failed.index);
+        self.fallen.push((id, failed));
+        self.abort_children(parent, last_event_id);
+        self.position.frame_mut(parent).last_event_id = last_event_id;
         let container = self.state(parent);
         if matches!(container.kind, StateKind::Map(_)) {
-            let details = Details::MapIteration { name: container.name.clone(), index: failed.index as u64 };
+            let details = Details::MapIteration { name: container.name.clone(), index: index as u64 };
             self.record_beside(parent, EventType::MapIterationFailed, details);
         }
         parent
@@ -142,13 +155,21 @@ impl<'a> Run<'a, '_> {
                 self.record_after(cause, aborted, Details::None);
             }
             self.abort_children(child, cause);
-            self.drop_frame(child);
+            let dropped = self.drop_frame(child);
+            self.fallen.push((child, dropped));
         }
     }
 
+    /// The failure is handled: nothing goes on with what it cut.
+    fn forget_fallen(&mut self) {
+        self.fallen.clear();
+        self.position.map_run_cut = false;
+    }
+
     /// Takes a frame out of the tree, with its task and timers.
-    pub fn drop_frame(&mut self, id: FrameId) {
+    pub fn drop_frame(&mut self, id: FrameId) -> Frame {
         let frame = self.position.remove(id);
+        self.position.map_run_cut |= matches!(frame.activity, Activity::MapRun(_));
         self.position.ready.retain(|ready| *ready != id);
         if let Some(task) = frame.activity.task() {
             self.cancel_task(task);
@@ -156,6 +177,7 @@ impl<'a> Run<'a, '_> {
         for timer in frame.activity.timers() {
             self.cancel_timer(timer.id);
         }
+        frame
     }
 
     fn fail_execution(&mut self, id: FrameId, failure: Failure) {

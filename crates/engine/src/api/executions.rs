@@ -11,15 +11,16 @@ use super::machines::{TracingConfiguration, encryption, variable_references};
 use super::target::Target;
 use super::{Adder, execution_id, history, list};
 use crate::engine::Inner;
-use crate::execution::{self, Execution, Input, Start};
+use crate::execution::{self, Execution, Facts, Input, Redrive, Start};
 use crate::fault;
 use crate::logging::LoggingConfiguration;
-use crate::record::HeadRecord;
+use crate::record::{EndRecord, HeadRecord};
 
 pub(super) fn add(to: &mut Adder<'_>) {
     to.operation("StartExecution", start);
     to.operation("StartSyncExecution", start_sync);
     to.operation("StopExecution", stop);
+    to.operation("RedriveExecution", redrive);
     to.operation("DescribeExecution", describe);
     to.operation("ListExecutions", list::list);
     to.operation("GetExecutionHistory", history::get);
@@ -213,11 +214,9 @@ async fn describe(engine: Arc<Inner>, _: Call, input: DescribeInput) -> Result<V
         "name": head.name,
         "status": execution.status(),
         "startDate": Timestamp::from_millis(head.start_ms).as_seconds_f64(),
-        "redriveCount": 0,
-        "redriveStatus": "NOT_REDRIVABLE",
-        "redriveStatusReason": execution::redrive_reason(execution.end.as_ref()),
     });
     let members = output.as_object_mut().expect("made above");
+    add_redrive(members, redrive_of(&engine, &execution)?);
     if !metadata_only {
         members.insert("input".into(), head.input.clone().into());
         members.insert("inputDetails".into(), json!({"included": true}));
@@ -239,6 +238,49 @@ async fn describe(engine: Arc<Inner>, _: Call, input: DescribeInput) -> Result<V
         members.extend(end.cause.map(|c| ("cause".to_owned(), c.into())));
     }
     Ok(output)
+}
+
+fn redrive_of(engine: &Inner, execution: &Execution) -> Result<Redrive, Fault> {
+    let failed = execution.end.as_ref().is_some_and(|end| end.status != EndRecord::SUCCEEDED);
+    let halted =
+        if failed { execution::halted(&*engine.store, execution.id).map_err(fault::from_store)? } else { None };
+    let facts = Facts {
+        end: execution.end.as_ref(),
+        halted: halted.as_ref(),
+        redriven: execution.redriven.as_ref(),
+        events_max: engine.options.standard_limits.history_events_max,
+        now: engine.clock.now(),
+    };
+    Ok(Redrive::of(&execution.head, &facts))
+}
+
+fn add_redrive(members: &mut serde_json::Map<String, Value>, redrive: Redrive) {
+    members.insert("redriveCount".into(), redrive.count.into());
+    members.insert("redriveStatus".into(), redrive.status.into());
+    members.extend(redrive.reason.map(|reason| ("redriveStatusReason".to_owned(), reason.into())));
+    let date = redrive.date_ms.map(|ms| Timestamp::from_millis(ms).as_seconds_f64());
+    members.extend(date.map(|date| ("redriveDate".to_owned(), date.into())));
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RedriveInput {
+    execution_arn: String,
+    client_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RedriveOutput {
+    redrive_date: f64,
+}
+
+async fn redrive(engine: Arc<Inner>, _: Call, input: RedriveInput) -> Result<RedriveOutput, Fault> {
+    let id = execution_id(&*engine.store, &input.execution_arn)?;
+    let cell = engine.cells()?.at(usize::from(id.cell)).ok_or_else(|| Fault::internal("unknown cell"))?;
+    let answer = cell.call(|reply| Input::Redrive { id, token: input.client_token, reply }).await;
+    let date = answer.map_err(fault::from_cell)??;
+    Ok(RedriveOutput { redrive_date: date.as_seconds_f64() })
 }
 
 /// Through what an execution was started.

@@ -48,8 +48,7 @@ pub(super) async fn list(engine: Arc<Inner>, _: Call, input: Input) -> Result<Ou
         after: after.as_deref(),
         limit: page::limit(input.max_results),
     };
-    // Nothing was redriven yet.
-    let keep = |_: &Execution| redrive != Some("REDRIVEN");
+    let keep = |e: &Execution| redrive.is_none_or(|wanted| (wanted == "REDRIVEN") == e.redriven.is_some());
     let (found, next) = execution::list(&*engine.store, &query, keep).map_err(fault::from_store)?;
     let executions = found.iter().map(|e| entry(&engine, e)).collect::<Result<_, _>>()?;
     Ok(Output { executions, next_token: next.map(|n| page.write(&n)) })
@@ -111,10 +110,13 @@ fn entry(engine: &Inner, execution: &Execution) -> Result<Value, Fault> {
         "name": head.name,
         "status": execution.status(),
         "startDate": Timestamp::from_millis(head.start_ms).as_seconds_f64(),
-        "redriveCount": 0,
+        "redriveCount": execution.redriven.as_ref().map_or(0, |r| r.count),
     });
     let members = entry.as_object_mut().expect("made above");
     add_qualifiers(members, head);
+    if let Some(redriven) = &execution.redriven {
+        members.insert("redriveDate".into(), Timestamp::from_millis(redriven.last_ms).as_seconds_f64().into());
+    }
     if let Some(arn) = &head.map_run_arn {
         let child = map_run::child_of(&*engine.store, execution.id).map_err(fault::from_store)?;
         members.insert("mapRunArn".into(), arn.clone().into());

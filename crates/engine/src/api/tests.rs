@@ -5,5 +5,6 @@ mod list;
 mod logs;
 mod machines;
 mod mocks;
+mod redrive;
 mod test_state;
 mod versions;

@@ -6,6 +6,7 @@ mod index;
 mod log;
 mod owner;
 mod query;
+mod redrive;
 mod status_change;
 mod uses;
 
@@ -32,6 +33,7 @@ pub(crate) use index::{RUNNING, list_of_map_run};
 pub(crate) use log::LogLines;
 pub(crate) use owner::Owner;
 pub(crate) use query::{Execution, Query, cell_of, find, list, read};
+pub(crate) use redrive::{Facts, Redrive, halted};
 
 /// Cells that executions are spread over. Part of the stored state: never change it.
 pub(crate) const CELLS: usize = 8;
@@ -69,6 +71,12 @@ pub(crate) enum Input {
     ChildStopped {
         id: ExecutionId,
         task: TaskId,
+    },
+    /// Lets an execution go on that ended without success.
+    Redrive {
+        id: ExecutionId,
+        token: Option<String>,
+        reply: Reply<Result<Timestamp, Fault>>,
     },
     /// Answers when the execution has ended.
     Watch {
@@ -169,15 +177,6 @@ pub(crate) fn execution_arn(head: &HeadRecord) -> String {
     match &head.express_id {
         None => format!("arn:aws:states:{region}:{account}:execution:{machine}:{name}"),
         Some(id) => format!("arn:aws:states:{region}:{account}:express:{machine}:{name}:{id}"),
-    }
-}
-
-/// Why an execution cannot be redriven.
-pub(crate) fn redrive_reason(end: Option<&EndRecord>) -> &'static str {
-    match end.map(|e| e.status) {
-        None => "Execution is RUNNING and cannot be redriven",
-        Some(EndRecord::SUCCEEDED) => "Execution is SUCCEEDED and cannot be redriven",
-        Some(_) => "RedriveExecution is not supported yet",
     }
 }
 

@@ -1,25 +1,26 @@
 mod child;
+mod redrive;
+mod settle;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use base::{Entropy, Timestamp};
-use bytes::Bytes;
 use cell::{Machine, Reply, Turn};
-use interp::{Effect, Env, EventType, Outcome, Progress, RunTask, Step, TaskId, TimerId};
+use interp::{Effect, Env, Outcome, Progress, RunTask, Step, TaskId, TimerId};
 use service::{EffectId, Fault};
-use store::{Error, Key, KeyReader, Range};
+use store::{Error, KeyReader, Range};
 
-use super::index::{self, RUNNING};
+use super::index;
 use super::log::LogTarget;
 use super::uses::Uses;
-use super::{ChildEnd, Input, Job, Outside, Start, Started, StatusChange, Work, execution_arn, history};
+use super::{ChildEnd, Input, Job, Outside, Start, Started, Work, execution_arn, history};
 use crate::catalog::Catalog;
 use crate::keys::{self, ExecutionId, MapRunId};
 use crate::map_run::{NewRun, Processors};
 use crate::mock::TestCase;
-use crate::record::{EndRecord, HeadRecord, Record};
+use crate::record::{EndRecord, HeadRecord, Record, RedriveRecord};
 use crate::task::integration::admit;
 use crate::task::nested;
 use crate::token::Tokens;
@@ -29,11 +30,6 @@ use sweep::Sweep;
 
 /// What one step may write, however large the payloads are: with the snapshot it must fit a batch of the store.
 const STEP_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// A longer snapshot is stored in parts, for the store bounds values.
-const SNAPSHOT_PART_BYTES: usize = 4 * 1024 * 1024;
-/// An execution that holds more than this at once fails.
-const SNAPSHOT_BYTES_MAX: usize = 16 * 1024 * 1024;
-
 /// Of the record of a child that is to be stopped.
 const STOP_VERSION: u8 = 1;
 
@@ -83,6 +79,9 @@ struct Live {
     /// Tasks that are Map Runs.
     map_runs: BTreeSet<TaskId>,
     log: Option<LogTarget>,
+    /// Since when it runs: its start, or its last redrive.
+    running_ms: i64,
+    redriven: Option<RedriveRecord>,
     /// Whether it is listed as running; one that ends in its first turn never is.
     listed: bool,
     ended: Option<EndRecord>,
@@ -99,23 +98,6 @@ enum Watcher {
 impl Live {
     fn express(&self) -> bool {
         self.head.express_id.is_some()
-    }
-
-    fn put_events(&mut self, id: ExecutionId, turn: &mut Turn<'_>) {
-        for (first, bytes) in self.events.take() {
-            turn.put(keys::history(id).u64(first), bytes);
-        }
-    }
-
-    fn put_snapshot(&mut self, id: ExecutionId, snapshot: Bytes, turn: &mut Turn<'_>) {
-        let bytes = snapshot.len();
-        let mut parts = 0;
-        for start in (0..bytes).step_by(SNAPSHOT_PART_BYTES) {
-            turn.put(snapshot_key(id, parts), snapshot.slice(start..bytes.min(start + SNAPSHOT_PART_BYTES)));
-            parts += 1;
-        }
-        (parts..self.snapshot.1).for_each(|part| turn.delete(snapshot_key(id, part)));
-        self.snapshot = (bytes, parts);
     }
 }
 
@@ -172,8 +154,7 @@ impl Owner {
             return Ok(answer);
         }
         if self.live.len() >= self.options.running_executions_per_cell_max {
-            let message = "The maximum number of running executions has been reached. Running executions must end or be stopped before a new execution can be started.";
-            return Ok(Err(Fault::client("ExecutionLimitExceeded", message)));
+            return Ok(Err(fault::execution_limit_exceeded()));
         }
         let id = self.id(self.next_number);
         self.next_number += 1;
@@ -198,11 +179,12 @@ impl Owner {
         if let Some(effect) = effect {
             turn.remember_answer(&effect.0, write_started(&started));
         }
-        let info = execution_info(&head);
+        let info = execution_info(&head, 0);
         let live = self.add(id.number, interp::Execution::new(info, definition), head);
         live.snapshot.1 = u8::from(express && durable);
-        let head = live.head.clone();
-        self.announce(&head, None, turn);
+        if let Some(live) = self.live.get(&id.number) {
+            self.announce(live, None, None, turn);
+        }
         self.drive(id.number, interp::Input::Start, turn);
         Ok(Ok(started))
     }
@@ -235,6 +217,7 @@ impl Owner {
         let live = Live {
             execution,
             test_case: test_case.map(Arc::new),
+            running_ms: head.start_ms,
             head: Arc::new(head),
             arn,
             role_arn,
@@ -246,6 +229,7 @@ impl Owner {
             express_child: None,
             map_runs: BTreeSet::new(),
             log,
+            redriven: None,
             listed: false,
             ended: None,
             watchers: Vec::new(),
@@ -323,25 +307,6 @@ impl Owner {
         for effect in effects {
             self.effect(number, effect, false, turn);
         }
-    }
-
-    /// Ends an execution that holds more than can be stored.
-    fn fail_for_size(&mut self, number: u64, turn: &mut Turn<'_>) {
-        let cause = format!("The execution holds more than {SNAPSHOT_BYTES_MAX} bytes of inputs and results at once.");
-        let stop = interp::Input::Stop { error: Some("States.DataLimitExceeded".into()), cause: Some(cause.into()) };
-        let Some(mut step) = self.step(number, stop, turn.now()) else { return };
-        for event in &mut step.history {
-            if event.event_type == EventType::ExecutionAborted {
-                event.event_type = EventType::ExecutionFailed;
-            }
-        }
-        for effect in &mut step.effects {
-            if let Effect::Ended(outcome) = effect {
-                outcome.status = interp::ExecutionStatus::Failed;
-            }
-        }
-        self.take(number, step, turn);
-        self.changed.remove(&number);
     }
 
     fn effect(&mut self, number: u64, effect: Effect, again: bool, turn: &mut Turn<'_>) {
@@ -437,15 +402,6 @@ impl Owner {
         Ok(())
     }
 
-    /// Tells the default bus how an execution stands, if anybody wants to know. Express ones tell nothing, as on AWS.
-    fn announce(&self, head: &HeadRecord, end: Option<&EndRecord>, turn: &mut Turn<'_>) {
-        if self.announces && head.express_id.is_none() {
-            let change = Box::new(StatusChange::of(head, end, turn.now()));
-            let outside = self.outside.clone();
-            turn.effect(move || outside(Work::Announce(change)));
-        }
-    }
-
     fn watch(&mut self, number: u64, reply: Reply<Option<EndRecord>>, turn: &mut Turn<'_>) -> Result<(), Error> {
         match self.live.get_mut(&number).filter(|l| l.ended.is_none()) {
             Some(live) => live.watchers.push(Watcher::End(reply)),
@@ -462,77 +418,28 @@ impl Owner {
         Ok(())
     }
 
-    /// Writes what the turn has made of one execution.
-    fn settle_one(&mut self, number: u64, turn: &mut Turn<'_>) {
-        let id = self.id(number);
-        let Some(live) = self.live.get_mut(&number) else { return };
-        if live.ended.is_none() {
-            if live.express() {
-                return;
-            }
-            let snapshot = live.execution.snapshot();
-            if snapshot.len() <= SNAPSHOT_BYTES_MAX {
-                if !std::mem::replace(&mut live.listed, true) {
-                    index::put_status(&live.head, id, RUNNING, live.head.start_ms, turn);
-                }
-                live.put_snapshot(id, snapshot.into(), turn);
-                live.put_events(id, turn);
-                return;
-            }
-            self.fail_for_size(number, turn);
-        }
-        let Some(mut live) = self.live.remove(&number) else { return };
-        live.put_events(id, turn);
-        for (timer, at) in std::mem::take(&mut live.timers) {
-            self.timers.remove(&(at, number, timer));
-        }
-        self.unfinished.remove(&number);
-        let Some(end) = live.ended.take() else { return };
-        if !live.express() {
-            turn.put(keys::end(id), end.encode());
-            if live.listed {
-                index::delete_status(&live.head, id, RUNNING, live.head.start_ms, turn);
-            }
-            index::put_status(&live.head, id, end.status, end.stop_ms, turn);
-            self.announce(&live.head, Some(&end), turn);
-        } else if live.snapshot.1 > 0 {
-            self.uses.remove(live.head.revision.definition_id);
-        }
-        (0..live.snapshot.1).for_each(|part| turn.delete(snapshot_key(id, part)));
-        if let Some(child) = &live.express_child {
-            self.express_children.remove(child);
-        }
-        for watcher in live.watchers {
-            match watcher {
-                Watcher::End(reply) => turn.reply(reply, Some(end.clone())),
-                Watcher::Sync(reply) => {
-                    let start = Timestamp::from_millis(live.head.start_ms);
-                    turn.reply(reply, Ok((Started { arn: live.arn.to_string(), start }, end.clone())));
-                }
-                Watcher::Child(reply) => turn.reply(reply, Ok(child::child_end(&live.head, &end))),
-                Watcher::StoppedChild(reply) => turn.reply(reply, Some(child::child_end(&live.head, &end))),
-            }
-        }
-    }
-
     /// Takes an execution up again where the store has it.
     fn resume(&mut self, id: ExecutionId, value: &[u8], parts: u8, turn: &mut Turn<'_>) -> Result<(), Error> {
         let Some(head) = turn.get(keys::head(id).as_bytes())? else {
             // An Express execution: what is stored is its head, and it begins anew.
             let head = HeadRecord::decode(value)?;
             let definition = self.catalog.definition(head.revision.definition_id, true)?;
-            let live = self.add(id.number, interp::Execution::new(execution_info(&head), definition), head);
+            let live = self.add(id.number, interp::Execution::new(execution_info(&head, 0), definition), head);
             live.snapshot.1 = parts;
             self.drive(id.number, interp::Input::Start, turn);
             return Ok(());
         };
         let head = HeadRecord::decode(&head)?;
         let definition = self.definition_of(id, &head, turn)?;
-        let execution = interp::Execution::restore(value, execution_info(&head), definition)
+        let redriven = turn.get(keys::redriven(id).as_bytes())?.map(|r| RedriveRecord::decode(&r)).transpose()?;
+        let info = execution_info(&head, redriven.as_ref().map_or(0, |r| r.count));
+        let execution = interp::Execution::restore(value, info, definition)
             .map_err(|e| Error::Corrupt(format!("execution {}: {e}", execution_arn(&head))))?;
         let effects = execution.open_effects();
         let live = self.add(id.number, execution, head);
         (live.snapshot, live.listed) = ((value.len(), parts), true);
+        live.running_ms = redriven.as_ref().map_or(live.running_ms, |r| r.last_ms);
+        live.redriven = redriven;
         for effect in effects {
             self.effect(id.number, effect, true, turn);
         }
@@ -612,6 +519,10 @@ impl Machine for Owner {
                 let stopped = self.drive(id.number, input, turn);
                 turn.reply(reply, stopped.then_some(turn.now()));
             }
+            Input::Redrive { id, token, reply } => {
+                let answer = self.redrive(id, token, turn)?;
+                turn.reply(reply, answer);
+            }
             Input::ChildStopped { id, task } => turn.delete(keys::stop(id, task.0)),
             Input::Watch { id, reply } => self.watch(id.number, reply, turn)?,
             Input::StartChild { start, reply } => self.start_child(*start, reply, turn)?,
@@ -676,11 +587,7 @@ fn settled_task(input: &interp::Input) -> Option<TaskId> {
     }
 }
 
-fn snapshot_key(id: ExecutionId, part: u8) -> Key {
-    if part == 0 { keys::run(id) } else { keys::run(id).u8(part) }
-}
-
-fn execution_info(head: &HeadRecord) -> interp::ExecutionInfo {
+fn execution_info(head: &HeadRecord, redrive_count: u32) -> interp::ExecutionInfo {
     interp::ExecutionInfo {
         id: execution_arn(head).into(),
         name: head.name.as_str().into(),
@@ -691,7 +598,7 @@ fn execution_info(head: &HeadRecord) -> interp::ExecutionInfo {
         state_machine_name: head.machine.as_str().into(),
         state_machine_version_arn: head.version_arn().map(Into::into),
         state_machine_alias_arn: head.alias_arn().map(Into::into),
-        redrive_count: 0,
+        redrive_count,
     }
 }
 

@@ -4,15 +4,16 @@ use base::Scope;
 use cell::shard_of;
 use store::{Error, KeyReader, Range, Store};
 
-use super::{CELLS, index};
+use super::{CELLS, index, redrive};
 use crate::keys::{self, ExecutionId};
-use crate::record::{EndRecord, HeadRecord, Record};
+use crate::record::{EndRecord, HeadRecord, Record, RedriveRecord};
 
 /// An execution as it is stored.
 pub(crate) struct Execution {
     pub id: ExecutionId,
     pub head: HeadRecord,
     pub end: Option<EndRecord>,
+    pub redriven: Option<RedriveRecord>,
 }
 
 impl Execution {
@@ -43,7 +44,8 @@ pub(crate) fn read(store: &dyn Store, id: ExecutionId) -> Result<Option<Executio
     // The end is read first: an execution that ends between the two reads then shows as running, never as unknown.
     let end = store.get(keys::end(id).as_bytes())?.map(|e| EndRecord::decode(&e)).transpose()?;
     let head = store.get(keys::head(id).as_bytes())?.map(|h| HeadRecord::decode(&h)).transpose()?;
-    Ok(head.map(|head| Execution { id, head, end }))
+    let redriven = redrive::redriven(store, id)?;
+    Ok(head.map(|head| Execution { id, head, end, redriven }))
 }
 
 /// Which executions are asked for.

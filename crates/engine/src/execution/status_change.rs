@@ -5,7 +5,8 @@
 use base::{Scope, Timestamp};
 use serde_json::{Value, json};
 
-use super::{execution_arn, redrive_reason};
+use super::execution_arn;
+use super::redrive::Redrive;
 use crate::record::{EndRecord, HeadRecord};
 
 /// Inputs and outputs that are longer than this together, as text within JSON, are left out.
@@ -28,7 +29,7 @@ impl StatusChange {
     /// The event's `detail-type`.
     pub const DETAIL_TYPE: &str = "Step Functions Execution Status Change";
 
-    pub(super) fn of(head: &HeadRecord, end: Option<&EndRecord>, time: Timestamp) -> StatusChange {
+    pub(super) fn of(head: &HeadRecord, end: Option<&EndRecord>, redrive: Redrive, time: Timestamp) -> StatusChange {
         let output = end.and_then(|e| e.output.as_deref());
         let output_bytes = output.map_or(0, text_bytes);
         let output_fits = output_bytes <= DATA_BYTES_MAX;
@@ -49,10 +50,10 @@ impl StatusChange {
             "cause": end.and_then(|e| e.cause.as_deref()),
             "stateMachineVersionArn": head.version_arn(),
             "stateMachineAliasArn": head.alias_arn(),
-            "redriveCount": 0,
-            "redriveDate": null,
-            "redriveStatus": "NOT_REDRIVABLE",
-            "redriveStatusReason": redrive_reason(end),
+            "redriveCount": redrive.count,
+            "redriveDate": redrive.date_ms,
+            "redriveStatus": redrive.status,
+            "redriveStatusReason": redrive.reason,
         });
         StatusChange { scope: head.scope(), time, execution_arn, detail }
     }

@@ -183,6 +183,36 @@ impl Record for EndRecord {
     const NAME: &'static str = "execution end";
 }
 
+/// What is kept of an execution that ended without success.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub(crate) struct HaltedRecord {
+    /// The id of its last event.
+    pub events: u64,
+    /// Whether it cut a Map Run, so that its position alone would not do.
+    pub map_run: bool,
+    /// Of its position; 0 if that is not kept.
+    pub parts: u8,
+}
+
+impl Record for HaltedRecord {
+    const VERSION: u8 = 1;
+    const NAME: &'static str = "halted execution";
+}
+
+/// How often an execution was redriven, and the last time.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub(crate) struct RedriveRecord {
+    pub count: u32,
+    pub last_ms: i64,
+    /// What clients gave to have the same answer again, and when.
+    pub tokens: Vec<(String, i64)>,
+}
+
+impl Record for RedriveRecord {
+    const VERSION: u8 = 1;
+    const NAME: &'static str = "redrive";
+}
+
 /// An event source mapping's configuration.
 #[derive(Serialize, Deserialize, Clone)]
 pub(crate) struct MappingRecord {

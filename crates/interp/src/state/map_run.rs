@@ -79,6 +79,7 @@ pub(crate) fn succeeded(run: &mut Run<'_, '_>, id: FrameId, output: Arc<str>) ->
     if output.len() > run.env.limits.payload_bytes_max {
         let failure = Failure::task_output_too_large(&state.name);
         let failure = fail_run(run, id, failure);
+        run.position.map_run_cut = true;
         run.fail(id, failure);
         return true;
     }
@@ -91,6 +92,7 @@ pub(crate) fn succeeded(run: &mut Run<'_, '_>, id: FrameId, output: Arc<str>) ->
             data::finish(run, id, state, result)
         }
     };
+    run.position.map_run_cut = result.is_err();
     run.settle(id, state, result);
     true
 }
@@ -99,6 +101,7 @@ pub(crate) fn succeeded(run: &mut Run<'_, '_>, id: FrameId, output: Arc<str>) ->
 pub(crate) fn failed(run: &mut Run<'_, '_>, id: FrameId, error: Option<Arc<str>>, cause: Option<Arc<str>>) -> bool {
     close(run, id);
     let failure = fail_run(run, id, Failure::reported(error, cause));
+    run.position.map_run_cut = true;
     run.fail(id, failure);
     true
 }

@@ -4,4 +4,5 @@ mod cases;
 mod formats;
 mod machines;
 mod properties;
+mod redrive;
 mod simulator;

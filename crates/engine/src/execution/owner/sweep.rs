@@ -10,7 +10,7 @@ use super::Owner;
 use crate::execution::index;
 use crate::keys::{self, ExecutionId};
 use crate::map_run;
-use crate::record::{EndRecord, HeadRecord, Record};
+use crate::record::{EndRecord, HaltedRecord, HeadRecord, Record};
 
 /// How long at most until it is looked again whether an execution is to leave.
 const INTERVAL: Duration = Duration::from_secs(3600);
@@ -121,6 +121,12 @@ impl Owner {
         index::delete_ended(head, id, end, turn);
         turn.delete(keys::execution_child(id));
         map_run::delete_runs(id, turn)?;
+        turn.delete(keys::redriven(id));
+        if let Some(halted) = turn.get(keys::halted(id).as_bytes())? {
+            let parts = HaltedRecord::decode(&halted)?.parts;
+            (0..parts).for_each(|part| turn.delete(keys::halted_part(id, part)));
+            turn.delete(keys::halted(id));
+        }
         turn.delete(keys::head(id));
         turn.delete(keys::end(id));
         self.uses.remove(head.revision.definition_id);
