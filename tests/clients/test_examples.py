@@ -16,6 +16,12 @@ def test_example(server, name):
     assert states.validate_state_machine_definition(definition=definition)["diagnostics"] == []
     machine = states.create_state_machine(name=f"example-{name}", definition=definition,
                                           roleArn="arn:aws:iam::000000000000:role/example")["stateMachineArn"]
+    objects = list(EXAMPLES.glob(f"{name}.*.csv"))
+    if objects:
+        s3 = server.client("s3")
+        s3.create_bucket(Bucket=f"example-{name}")
+        for path in objects:
+            s3.put_object(Bucket=f"example-{name}", Key=path.name.removeprefix(f"{name}."), Body=path.read_bytes())
     started = states.start_execution(stateMachineArn=machine, input=(EXAMPLES / f"{name}.input.json").read_text())
     deadline = time.monotonic() + 60
     while (ended := states.describe_execution(executionArn=started["executionArn"]))["status"] == "RUNNING":
