@@ -14,7 +14,7 @@ use crate::map_run::{self, Driver, Processors};
 use crate::mock::{MockConfig, Mocks};
 use crate::task::{Dispatcher, LogSink, StatusSink};
 use crate::token::Tokens;
-use crate::{Options, fault};
+use crate::{HttpClient, Options, fault};
 
 /// Payloads are stored within events and heads, and these in values that the store bounds.
 const PAYLOAD_BYTES_MAX: usize = store::VALUE_BYTES_MAX / 2;
@@ -92,6 +92,12 @@ impl Engine {
     /// Lets executions be started as test cases, whose tasks have mocked answers.
     pub fn mock(&self, config: MockConfig) {
         let _ = self.inner.dispatcher.mocks.set(Mocks::new(config));
+    }
+
+    /// What `http:invoke` calls the outside with; without it, a client that refuses local addresses.
+    pub fn call_http_with(&self, client: Arc<dyn HttpClient>) {
+        // The first one stays.
+        let _ = self.inner.dispatcher.http.set(client);
     }
 
     /// Lets executions run: new ones, and those that were running when the store was last used.

@@ -19,6 +19,7 @@ mod catalog;
 mod engine;
 mod execution;
 mod fault;
+mod http_client;
 mod invoker;
 mod keys;
 mod logging;
@@ -34,6 +35,7 @@ mod token;
 
 pub use engine::Engine;
 pub use execution::StatusChange;
+pub use http_client::{HttpClient, HttpFuture};
 pub use invoker::{Invocation, InvokeFuture, Invoked, Invoker};
 pub use mapping::{Mappings, ReceivedMessage, SourceQueue};
 pub use mock::MockConfig;

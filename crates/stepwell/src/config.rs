@@ -15,6 +15,7 @@ pub struct Config {
     pub credentials: Vec<CredentialConfig>,
     pub limits: LimitsConfig,
     pub functions: FunctionsConfig,
+    pub http_invoke: HttpInvokeConfig,
     pub sql: SqlConfig,
     /// Mocked answers for test cases of state machines.
     pub mock_config: Option<PathBuf>,
@@ -29,6 +30,7 @@ struct File {
     credentials: Vec<CredentialConfig>,
     limits: LimitsConfig,
     functions: FunctionsConfig,
+    http_invoke: HttpInvokeConfig,
     sql: SqlConfig,
     mock_config: Option<PathBuf>,
 }
@@ -66,6 +68,20 @@ pub struct LimitsConfig {
 pub struct FunctionsConfig {
     /// Worker processes at once.
     pub workers: Option<usize>,
+}
+
+/// What tasks of state machines may call. AWS allows none of it.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpInvokeConfig {
+    /// This machine, also without TLS.
+    pub allow_loopback: bool,
+    /// This machine's link, where clouds have their metadata services.
+    pub allow_link_local: bool,
+    /// `http://` to anywhere.
+    pub allow_plain_http: bool,
+    /// A PEM file of certificate authorities that are trusted beside the machine's.
+    pub certificate_authorities: Option<PathBuf>,
 }
 
 #[derive(Deserialize, Clone, Debug, Default)]
@@ -118,6 +134,7 @@ impl Config {
             credentials: file.credentials,
             limits: file.limits,
             functions: file.functions,
+            http_invoke: file.http_invoke,
             sql: file.sql,
             mock_config: flags.mock_config.clone().or(file.mock_config),
         })

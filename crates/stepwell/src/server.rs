@@ -12,6 +12,7 @@ use bucket::Buckets;
 use bytes::Bytes;
 use deploy::Deployer;
 use engine::{Engine, Mappings};
+use events::Events;
 use function::{Functions, OpenCredentials, Ports};
 use gateway::{Credential, Gateway, GatewayOptions};
 use identity::Identity;
@@ -105,6 +106,7 @@ impl Server {
             engine.mock(mocks);
         }
         registry.add(engine.service());
+        engine.call_http_with(Arc::new(http_client(&config)?));
         engine.log_to(Box::new(move |scope, group, stream, lines| log_groups.write(scope, group, stream, lines)));
         let sources = Arc::new(MappedQueues(queues.clone()));
         let mappings = Mappings::start(store.clone(), clock.clone(), entropy.clone(), sources, invoker).await?;
@@ -113,6 +115,8 @@ impl Server {
         registry.add(lambda);
         let identity = Identity::start(store.clone(), clock.clone(), entropy.clone()).await?;
         identity.services().into_iter().for_each(|service| registry.add(service));
+        let events = Events::start(store.clone(), clock.clone(), entropy.clone()).await?;
+        registry.add(events.service());
         let mut options = SqlOptions::new(&config.data);
         options.postgres_url.clone_from(&config.sql.postgres_url);
         let sql = Sql::start(store.clone(), clock.clone(), entropy.clone(), secrets_of(&registry), options).await?;
@@ -134,6 +138,7 @@ impl Server {
             .mount_s3(Arc::new(S3(s3)))
             .with_identities(Arc::new(Sessions(identity)));
         functions.set_registry(registry.clone());
+        events.set_registry(registry.clone());
         engine.run(registry.clone(), &endpoint).await?;
         deployer.start(registry.clone())?;
         let (shutdown, stopped) = oneshot::channel();
@@ -231,6 +236,22 @@ fn worker_credentials(config: &Config) -> Arc<dyn function::CredentialSource> {
     } else {
         Arc::new(ConfiguredKeys(config.credentials.clone()))
     }
+}
+
+/// What `http:invoke` calls the outside with.
+fn http_client(config: &Config) -> Result<outbound::Client> {
+    let config = &config.http_invoke;
+    if let Some(path) = &config.certificate_authorities {
+        std::fs::File::open(path)
+            .map_err(|e| Usage(format!("http_invoke: certificate_authorities: read {}: {e}", path.display())))?;
+    }
+    Ok(outbound::Client::new(outbound::Options {
+        allow_loopback: config.allow_loopback,
+        allow_link_local: config.allow_link_local,
+        allow_plain_http: config.allow_plain_http,
+        certificate_authorities: config.certificate_authorities.clone(),
+        ..outbound::Options::default()
+    }))
 }
 
 fn engine_options(config: &Config) -> engine::Options {

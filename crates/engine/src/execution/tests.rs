@@ -2,6 +2,7 @@
 
 mod faults;
 mod format;
+mod http_invoke;
 mod integrations;
 mod sweep;
 

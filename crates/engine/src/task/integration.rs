@@ -14,7 +14,7 @@ pub(crate) fn unsupported(integration: &Integration, has: impl Fn(&str, &str) ->
     let service = integration.service.as_str();
     let registry = match integration.aws_sdk {
         true => Some(sdk::registry_id(service)),
-        false if matches!(service, "lambda" | "http") => return None,
+        false if matches!(service, "lambda" | "http") => return None, // What they need is always there.
         false => optimised::find(service).map(|service| service.service),
     };
     let Some(registry) = registry else {

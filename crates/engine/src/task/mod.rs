@@ -1,5 +1,6 @@
 //! Carries out what executions want of the world, and tells them what came of it.
 
+pub(crate) mod http;
 pub(crate) mod integration;
 mod lambda;
 mod metadata;
@@ -26,12 +27,12 @@ use store::Store;
 use tokio::sync::{Semaphore, SemaphorePermit, SetOnce, oneshot};
 use tracing::debug;
 
-use crate::Options;
 use crate::activity::Activities;
 use crate::execution::{Input, Job, LogLines, StatusChange, Work};
 use crate::invoker::Invoker;
 use crate::keys::ExecutionId;
 use crate::mock::Mocks;
+use crate::{HttpClient, Options};
 
 pub(crate) use test::Listener;
 use test::Tests;
@@ -45,6 +46,7 @@ pub type StatusSink = Box<dyn Fn(StatusChange) + Send + Sync>;
 /// How a task ended, as its Task state sees it.
 pub(crate) struct TaskError {
     pub error: String,
+    /// Empty if there is none.
     pub cause: String,
 }
 
@@ -58,6 +60,9 @@ pub(crate) struct Dispatcher {
     pub activities: Activities,
     pub entropy: Arc<Entropy>,
     pub clock: Arc<dyn Clock>,
+    /// How the outside is called; a client that refuses local addresses unless another is set.
+    pub http: OnceLock<Arc<dyn HttpClient>>,
+    pub tokens: http::Tokens,
     /// Set last: work that stored executions want at the start may be done before.
     pub cells: SetOnce<Cells<Input>>,
     pub endpoint: OnceLock<Arc<str>>,
@@ -91,6 +96,8 @@ impl Dispatcher {
             activities,
             entropy,
             clock,
+            http: OnceLock::new(),
+            tokens: http::Tokens::default(),
             cells: SetOnce::new(),
             endpoint: OnceLock::new(),
             log: OnceLock::new(),
@@ -257,6 +264,9 @@ impl Dispatcher {
         if !integration.aws_sdk && integration.service == "lambda" && integration.action == "invoke" {
             return lambda::run_invoke(self, job).await;
         }
+        if !integration.aws_sdk && integration.service == "http" {
+            return http::invoke(self, job).await;
+        }
         integration::run(self, job, integration).await
     }
 
@@ -321,7 +331,7 @@ impl Dispatcher {
     async fn tell_failure(&self, job: &Job, TaskError { error, mut cause }: TaskError) {
         // A function may raise megabytes, and each parent quotes its child's cause in its own.
         cause.truncate(cause.floor_char_boundary(self.options.standard_limits.payload_bytes_max));
-        let (error, cause) = (Some(error.into()), Some(cause.into()));
+        let (error, cause) = (Some(error.into()), (!cause.is_empty()).then(|| cause.into()));
         self.tell(job.id, Told::TaskFailed { task: job.task.task, error, cause }).await;
     }
 
