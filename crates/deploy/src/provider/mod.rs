@@ -6,6 +6,7 @@
 mod context;
 mod dynamodb;
 mod event_source;
+mod events;
 mod iam;
 mod lambda;
 mod lambda_parts;
@@ -93,6 +94,7 @@ pub trait Provider: Send + Sync {
 static PROVIDERS: &[&dyn Provider] = &[
     &dynamodb::Table,
     &event_source::EventSourceMapping,
+    &events::Connection,
     &iam::ManagedPolicy,
     &iam::Policy,
     &iam::Role,

@@ -17,6 +17,7 @@ const OPERATIONS: &[(&str, &str)] = &[
         "CreateTable DeleteTable DescribeTable TagResource UntagResource UpdateContinuousBackups UpdateTable \
          UpdateTimeToLive",
     ),
+    ("events", "CreateConnection DeleteConnection DescribeConnection UpdateConnection"),
     (
         "iam",
         "AttachGroupPolicy AttachRolePolicy AttachUserPolicy CreatePolicy CreatePolicyVersion CreateRole DeleteGroupPolicy \
@@ -79,6 +80,9 @@ fn answer() -> Value {
         "DBCluster": {"DBClusterArn": arn("rds", "cluster:c"), "Endpoint": "127.0.0.1", "Port": 5432},
         "DBClusters": [{"DBClusterArn": arn("rds", "cluster:c"), "Endpoint": "127.0.0.1", "Port": 5432}],
         "ARN": arn("secretsmanager", "secret:s-AbCdEf"),
+        "ConnectionArn": arn("events", "connection/c/1"),
+        "ConnectionState": "AUTHORIZED",
+        "SecretArn": arn("secretsmanager", "secret:events!connection/c/1-AbCdEf"),
         "Body": r#"{"StartAt": "${First}"}"#,
     })
 }
