@@ -28,6 +28,7 @@ mod mapping;
 mod mock;
 mod options;
 mod record;
+pub mod sim;
 mod task;
 #[cfg(test)]
 mod testing;

@@ -31,6 +31,7 @@ mod policy;
 mod queues;
 mod receipt;
 mod settings;
+pub mod sim;
 mod stored;
 mod waiters;
 

@@ -113,6 +113,32 @@ impl Shared {
         Ok(())
     }
 
+    /// Without a thread: does what the background has to do next; `false` if there is nothing.
+    pub(crate) fn work_once(&self) -> bool {
+        if self.index.runs() >= RUNS_MAX {
+            self.background.change(|s| s.compact = true);
+        }
+        let (apply, compact) = {
+            let mut state = self.background.lock();
+            let compact = std::mem::take(&mut state.compact);
+            (!compact && std::mem::take(&mut state.apply), compact)
+        };
+        if compact {
+            match self.index.compact() {
+                Ok(merged) => self.background.change(|s| s.compact |= merged),
+                Err(error) => tracing::error!(?error, "index not compacted"),
+            }
+        } else if apply {
+            if let Some(frozen) = self.overlay.freeze(self.metrics.applied_seq.get()) {
+                self.frozen_at_log_bytes.store(self.metrics.log_bytes.get(), Ordering::Relaxed);
+                self.apply(&frozen);
+            }
+        } else {
+            return self.segments.preallocate_wanted();
+        }
+        true
+    }
+
     /// The thread that brings the index up to date, layer by layer, and cuts the log behind it.
     pub(crate) fn run_applier(self: Arc<Shared>) {
         let _fallen = Fallen(self.clone());

@@ -182,6 +182,28 @@ impl Committer {
         drop(queue);
     }
 
+    /// Without a thread: commits what waits, as far as one sync goes, or notes that all is synced. Returns the batches
+    /// taken.
+    pub(crate) fn step(&mut self) -> usize {
+        let group = self.shared.queue.take(&self.shared.options);
+        if group.is_empty() {
+            if std::mem::take(&mut self.unmarked) {
+                self.wal.mark(self.next_seq - 1);
+            }
+            return 0;
+        }
+        let batches = group.len();
+        self.commit(group);
+        batches
+    }
+
+    /// Without a thread: ends the log as a clean shutdown does.
+    pub(crate) fn close(&mut self) -> io::Result<()> {
+        self.shared.queue.close();
+        while self.step() > 0 {}
+        self.wal.close(self.next_seq)
+    }
+
     fn next_group(&mut self) -> Option<Group> {
         loop {
             self.wait_for_batches()?;
@@ -328,6 +350,12 @@ impl Committer {
             self.refuse(queued.into_iter().map(|(_, sender)| sender), &format!("the log cannot be written: {first}"));
             if closed {
                 return format!("the store has stopped, and whether this was written shows when it is opened: {first}");
+            }
+            if let Some(outage) = &shared.outage {
+                if !outage() {
+                    shared.queue.close();
+                }
+                continue;
             }
             let state = shared.queue.lock();
             drop(shared.queue.arrived.wait_timeout_while(state, delay, |s| !s.closed));

@@ -29,6 +29,7 @@ mod metrics;
 mod options;
 mod overlay;
 mod sim_disk;
+mod stepped;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub use io::{DiskIo, Io, LogFile};
 pub use metrics::Stats;
 pub use options::Options;
 pub use sim_disk::{Fault, Loss, SimDisk};
+pub use stepped::SteppedStore;
 pub use store::EmbeddedStore;
 pub use verify::{Problem, Report, verify};
 

@@ -32,6 +32,8 @@ pub enum Loss {
     Everything,
     /// Each sector by chance, and of names the later ones.
     Chance(u64),
+    /// As [`Loss::Chance`], and what is left of them may have bits flipped.
+    Damage(u64),
 }
 
 /// A disk in memory that can fail at any operation and lose power. All clones are the same disk.
@@ -112,15 +114,24 @@ impl SimDisk {
     /// The disk as the next start finds it.
     pub fn after_crash(&self, loss: Loss) -> SimDisk {
         let mut state = self.lock().clone();
-        let chance = Entropy::from_seed(if let Loss::Chance(seed) = loss { seed } else { 0 });
+        let by_chance = match loss {
+            Loss::Chance(seed) | Loss::Damage(seed) => Some(seed),
+            Loss::Nothing | Loss::Everything => None,
+        };
+        let chance = Entropy::from_seed(by_chance.unwrap_or_default());
         for file in state.files.values_mut() {
             for (offset, bytes) in std::mem::take(&mut file.pending) {
                 let first = offset / SECTOR_BYTES * SECTOR_BYTES;
                 for sector in (first..offset + bytes.len()).step_by(SECTOR_BYTES) {
                     let from = sector.max(offset);
                     let to = (sector + SECTOR_BYTES).min(offset + bytes.len());
-                    if matches!(loss, Loss::Chance(_)) && chance.below(2) == 0 {
-                        write_into(&mut file.durable, from, &bytes[from - offset..to - offset]);
+                    if by_chance.is_some() && chance.below(2) == 0 {
+                        let mut kept = bytes[from - offset..to - offset].to_vec();
+                        if matches!(loss, Loss::Damage(_)) && chance.below(4) == 0 {
+                            let at = chance.below(kept.len() as u64) as usize;
+                            kept[at] ^= 1 << chance.below(8);
+                        }
+                        write_into(&mut file.durable, from, &kept);
                     }
                 }
             }
@@ -132,7 +143,7 @@ impl SimDisk {
         let kept = match loss {
             Loss::Nothing => state.pending_names.len(),
             Loss::Everything => 0,
-            Loss::Chance(_) => chance.below(state.pending_names.len() as u64 + 1) as usize,
+            Loss::Chance(_) | Loss::Damage(_) => chance.below(state.pending_names.len() as u64 + 1) as usize,
         };
         if let Some(names) = kept.checked_sub(1).map(|last| state.pending_names[last].clone()) {
             state.durable_names = names;

@@ -58,7 +58,12 @@ pub(crate) struct Shared {
     pub(crate) background: Background,
     /// Bytes in the log when the growing layer began.
     pub(crate) frozen_at_log_bytes: AtomicU64,
+    /// Called instead of waiting while the disk cannot be written; `false` gives up, as closing the store does.
+    pub(crate) outage: Option<Outage>,
 }
+
+/// Decides what comes of a disk that cannot be written.
+pub(crate) type Outage = Box<dyn Fn() -> bool + Send + Sync>;
 
 impl EmbeddedStore {
     /// Opens the store in `dir`, making it if need be. Blocks while the log is replayed.
@@ -73,60 +78,7 @@ impl EmbeddedStore {
     /// Opens a store whose log goes through `io`: for tests and the simulator. The index is on the real disk all the
     /// same.
     pub fn open_with_io(dir: &Path, options: Options, io: Arc<dyn Io>) -> Result<EmbeddedStore, OpenError> {
-        fs::create_dir_all(dir).map_err(OpenError::io("create", dir))?;
-        let lock = lock_dir(dir)?;
-        let log_dir = dir.join(LOG_DIR);
-        let index_dir = dir.join(INDEX_DIR);
-        let made = !index_dir.exists();
-        let (index, applied) = Index::open(&index_dir, options.cache_bytes)?;
-        if made {
-            // The names of the folders must be durable before anything rests on what is in them.
-            for dir in [Some(dir), dir.parent()].into_iter().flatten().filter(|d| !d.as_os_str().is_empty()) {
-                DiskIo.sync_dir(dir).map_err(OpenError::io("sync", dir))?;
-            }
-        }
-        let (found, overlay, applied) = replay(&*io, &log_dir, &index, applied, &options)?;
-        for path in &found.unfinished {
-            // In nobody's way if it stays.
-            let _ = io.remove(path);
-        }
-        let metrics = Arc::new(Metrics::default());
-        metrics.batches_replayed.add(found.batches_replayed);
-        metrics.applied_seq.set(applied.seq);
-        metrics.committed_seq.set(found.next_seq - 1);
-        if found.marks_damaged > 0 {
-            tracing::warn!(marks = found.marks_damaged, "the log has damaged marks; no data is lost, check the disk");
-        }
-        let next_seq = found.next_seq;
-        // A process that was killed may leave pages that it could not sync and that look clean: see `Wal`.
-        let doubtful = found.batches_replayed > 0 && !found.proven;
-        let segments = Arc::new(Segments::new(io.clone(), &log_dir, metrics.clone(), found.segments, found.spares));
-        let wal_options = WalOptions {
-            dir: log_dir.clone(),
-            store_id: applied.store_id,
-            segment_bytes: options.segment_bytes,
-            skip_sync: options.lose_acknowledged_data_on_power_cut,
-            next_segment_id: found.next_segment_id,
-            entropy: options.entropy.clone(),
-        };
-        let wal = Wal::open(io, segments.clone(), metrics.clone(), wal_options, next_seq)
-            .map_err(OpenError::io("begin a log segment in", &log_dir))?;
-        // Not before the new segment is durable: an index without any log is damage.
-        segments.cut(applied.seq);
-        let shared = Arc::new(Shared {
-            options,
-            metrics,
-            store_id: applied.store_id,
-            queue: Queue::default(),
-            overlay,
-            index,
-            segments,
-            background: Background::default(),
-            frozen_at_log_bytes: AtomicU64::new(0),
-        });
-        if doubtful || shared.segments.sealed_count() > SEGMENTS_AT_START_MAX {
-            shared.apply_now();
-        }
+        let Opened { shared, wal, next_seq, lock } = open(dir, options, io, None)?;
         let threads = spawn(&shared, wal, next_seq).map_err(OpenError::io("start threads for", dir))?;
         Ok(EmbeddedStore { shared, threads: Some(threads), _lock: lock })
     }
@@ -148,33 +100,7 @@ impl EmbeddedStore {
 
     /// Counters and sizes.
     pub fn stats(&self) -> Stats {
-        let (shared, m) = (&self.shared, &self.shared.metrics);
-        let (index_tables, index_bytes) = shared.index.sizes();
-        Stats {
-            commits: m.commits.get(),
-            fenced: m.fenced.get(),
-            refused: m.refused.get(),
-            groups: m.groups.get(),
-            log_bytes: m.log_bytes.get(),
-            log_syncs: m.log_syncs.get(),
-            log_failovers: m.log_failovers.get(),
-            segments_created: m.segments_created.get(),
-            segments_recycled: m.segments_recycled.get(),
-            log_idle_bytes: shared.segments.bytes(),
-            overlay_waits: m.overlay_waits.get(),
-            overlay_bytes: shared.overlay.bytes() as u64,
-            overlay_entries: shared.overlay.sizes().1 as u64,
-            committed_seq: m.committed_seq.get(),
-            applied_seq: m.applied_seq.get(),
-            applies: m.applies.get(),
-            applied_writes: m.applied_writes.get(),
-            applied_deletes_skipped: m.applied_deletes_skipped.get(),
-            compactions: m.compactions.get(),
-            background_errors: m.background_errors.get(),
-            batches_replayed: m.batches_replayed.get(),
-            index_tables,
-            index_bytes,
-        }
+        self.shared.stats()
     }
 
     fn stop(&mut self, how: Stop) {
@@ -217,13 +143,7 @@ impl Store for EmbeddedStore {
     }
 
     fn scan(&self, range: &Range) -> Result<Vec<Entry>, Error> {
-        if range.start >= range.end || range.limit == 0 {
-            return Ok(Vec::new());
-        }
-        let shared = &self.shared;
-        let view = shared.overlay.view(range, || shared.index.snapshot());
-        let snapshot = &view.below;
-        Ok(shared.index.scan(snapshot, range, |entries| merge(range, &view, entries))?)
+        self.shared.scan(range)
     }
 
     fn commit(&self, batch: Batch) -> Commit {
@@ -231,7 +151,115 @@ impl Store for EmbeddedStore {
     }
 }
 
+/// A store that nobody works for yet.
+pub(crate) struct Opened {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) wal: Wal,
+    pub(crate) next_seq: u64,
+    pub(crate) lock: File,
+}
+
+/// Reads what there is and begins a log segment. `outage`: see [`Shared::outage`].
+pub(crate) fn open(dir: &Path, options: Options, io: Arc<dyn Io>, outage: Option<Outage>) -> Result<Opened, OpenError> {
+    fs::create_dir_all(dir).map_err(OpenError::io("create", dir))?;
+    let lock = lock_dir(dir)?;
+    let log_dir = dir.join(LOG_DIR);
+    let index_dir = dir.join(INDEX_DIR);
+    let made = !index_dir.exists();
+    let (index, applied) = Index::open(&index_dir, options.cache_bytes)?;
+    if made {
+        // The names of the folders must be durable before anything rests on what is in them.
+        for dir in [Some(dir), dir.parent()].into_iter().flatten().filter(|d| !d.as_os_str().is_empty()) {
+            DiskIo.sync_dir(dir).map_err(OpenError::io("sync", dir))?;
+        }
+    }
+    let (found, overlay, applied) = replay(&*io, &log_dir, &index, applied, &options)?;
+    for path in &found.unfinished {
+        // In nobody's way if it stays.
+        let _ = io.remove(path);
+    }
+    let metrics = Arc::new(Metrics::default());
+    metrics.batches_replayed.add(found.batches_replayed);
+    metrics.applied_seq.set(applied.seq);
+    metrics.committed_seq.set(found.next_seq - 1);
+    if found.marks_damaged > 0 {
+        tracing::warn!(marks = found.marks_damaged, "the log has damaged marks; no data is lost, check the disk");
+    }
+    let next_seq = found.next_seq;
+    // A process that was killed may leave pages that it could not sync and that look clean: see `Wal`.
+    let doubtful = found.batches_replayed > 0 && !found.proven;
+    let segments = Arc::new(Segments::new(io.clone(), &log_dir, metrics.clone(), found.segments, found.spares));
+    let wal_options = WalOptions {
+        dir: log_dir.clone(),
+        store_id: applied.store_id,
+        segment_bytes: options.segment_bytes,
+        skip_sync: options.lose_acknowledged_data_on_power_cut,
+        next_segment_id: found.next_segment_id,
+        entropy: options.entropy.clone(),
+    };
+    let wal = Wal::open(io, segments.clone(), metrics.clone(), wal_options, next_seq)
+        .map_err(OpenError::io("begin a log segment in", &log_dir))?;
+    // Not before the new segment is durable: an index without any log is damage.
+    segments.cut(applied.seq);
+    let shared = Arc::new(Shared {
+        options,
+        metrics,
+        store_id: applied.store_id,
+        queue: Queue::default(),
+        overlay,
+        index,
+        segments,
+        background: Background::default(),
+        frozen_at_log_bytes: AtomicU64::new(0),
+        outage,
+    });
+    if doubtful || shared.segments.sealed_count() > SEGMENTS_AT_START_MAX {
+        shared.apply_now();
+    }
+    Ok(Opened { shared, wal, next_seq, lock })
+}
+
 impl Shared {
+    pub(crate) fn stats(&self) -> Stats {
+        let (shared, m) = (self, &self.metrics);
+        let (index_tables, index_bytes) = shared.index.sizes();
+        Stats {
+            commits: m.commits.get(),
+            fenced: m.fenced.get(),
+            refused: m.refused.get(),
+            groups: m.groups.get(),
+            log_bytes: m.log_bytes.get(),
+            log_syncs: m.log_syncs.get(),
+            log_failovers: m.log_failovers.get(),
+            segments_created: m.segments_created.get(),
+            segments_recycled: m.segments_recycled.get(),
+            log_idle_bytes: shared.segments.bytes(),
+            overlay_waits: m.overlay_waits.get(),
+            overlay_bytes: shared.overlay.bytes() as u64,
+            overlay_entries: shared.overlay.sizes().1 as u64,
+            committed_seq: m.committed_seq.get(),
+            applied_seq: m.applied_seq.get(),
+            applies: m.applies.get(),
+            applied_writes: m.applied_writes.get(),
+            applied_deletes_skipped: m.applied_deletes_skipped.get(),
+            compactions: m.compactions.get(),
+            background_errors: m.background_errors.get(),
+            batches_replayed: m.batches_replayed.get(),
+            index_tables,
+            index_bytes,
+        }
+    }
+
+    /// See [`Store::scan`].
+    pub(crate) fn scan(&self, range: &Range) -> Result<Vec<Entry>, Error> {
+        if range.start >= range.end || range.limit == 0 {
+            return Ok(Vec::new());
+        }
+        let view = self.overlay.view(range, || self.index.snapshot());
+        let snapshot = &view.below;
+        Ok(self.index.scan(snapshot, range, |entries| merge(range, &view, entries))?)
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
         match self.overlay.get(key) {
             Some(value) => Ok(value),

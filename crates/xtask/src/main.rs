@@ -1,4 +1,4 @@
-//! Chores of the workspace: `cargo xtask test`, `cargo xtask lint`, `cargo xtask bench`, `cargo xtask fuzz`.
+//! Chores of the workspace: `cargo xtask test`, `cargo xtask lint`, `cargo xtask bench`, `cargo xtask fuzz`, `cargo xtask sim`.
 
 mod fuzz;
 mod tidy;
@@ -15,6 +15,7 @@ usage: cargo xtask COMMAND
   lint   formatting, clippy with warnings as errors, tidy (layers, sizes, links)
   tidy   the last of these alone
   bench  the benchmarks, in release; further words go to them
+  sim    the simulator: --seeds N (200), --from SEED (1), --trace; in release beyond 1,000 seeds
   fuzz   the fuzz targets, 60 s each; names of targets and --seconds N choose";
 
 fn main() {
@@ -33,6 +34,7 @@ fn run() -> Result<()> {
         "lint" => lint(),
         "tidy" => tidy::check(&root()),
         "bench" => bench(&rest),
+        "sim" => sim(&rest),
         "fuzz" => fuzz::run(&root(), &rest),
         _ => {
             eprintln!("{USAGE}");
@@ -60,6 +62,14 @@ fn lint() -> Result<()> {
 
 fn bench(rest: &[String]) -> Result<()> {
     cargo(&["run", "--release", "--quiet", "--package", "bench", "--"], rest)
+}
+
+/// A few seeds are not worth an optimised build.
+fn sim(rest: &[String]) -> Result<()> {
+    const SEEDS_UNOPTIMISED_MAX: u64 = 1_000;
+    let seeds = rest.iter().skip_while(|word| *word != "--seeds").nth(1).and_then(|seeds| seeds.parse::<u64>().ok());
+    let profile = if seeds.is_some_and(|seeds| seeds > SEEDS_UNOPTIMISED_MAX) { "release" } else { "dev" };
+    cargo(&["run", "--profile", profile, "--quiet", "--package", "sim", "--"], rest)
 }
 
 fn cargo(words: &[&str], rest: &[String]) -> Result<()> {

@@ -133,15 +133,31 @@ impl Segments {
                     state = self.wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
             };
-            let made = self.preallocate(id, bytes);
+            self.make_spare(id, bytes);
+        }
+    }
+
+    /// Without a thread: makes the spare that is wanted, if one is.
+    pub(crate) fn preallocate_wanted(&self) -> bool {
+        let (bytes, id) = {
             let mut state = self.lock();
-            state.wanted_bytes = None;
-            match made {
-                Ok(spare) if state.spares.len() < SPARES_MAX => state.spares.push(spare),
-                // The committer will make its own, and report what is wrong.
-                Err(e) => tracing::debug!(error = %e, "log segment not preallocated"),
-                Ok(spare) => drop(self.io.remove(&spare.path)),
-            }
+            let Some(bytes) = state.wanted_bytes else { return false };
+            state.next_spare_id += 1;
+            (bytes, state.next_spare_id - 1)
+        };
+        self.make_spare(id, bytes);
+        true
+    }
+
+    fn make_spare(&self, id: u64, bytes: u64) {
+        let made = self.preallocate(id, bytes);
+        let mut state = self.lock();
+        state.wanted_bytes = None;
+        match made {
+            Ok(spare) if state.spares.len() < SPARES_MAX => state.spares.push(spare),
+            // The committer will make its own, and report what is wrong.
+            Err(e) => tracing::debug!(error = %e, "log segment not preallocated"),
+            Ok(spare) => drop(self.io.remove(&spare.path)),
         }
     }
 
