@@ -96,6 +96,34 @@ fn intrinsics() {
     });
 }
 
+/// JSONata expressions against `$states.input`, and the variable `$v` where the case has one.
+#[test]
+fn jsonata_expressions() {
+    each_case("jsonata", |file, case| {
+        let input = case.get("input").unwrap_or(&file["input"]);
+        let expression = match asl::Jsonata::parse(case["expr"].as_str().expect("expr")) {
+            Err(error) => return json!({ "syntax_error": format!("{}: {error}", error.offset) }),
+            Ok(expression) => expression,
+        };
+        let mut variables = asl::Variables::default();
+        if let Some(value) = case.get("v") {
+            variables.assign("v".into(), std::sync::Arc::new(value.clone()));
+        }
+        let result = expression.evaluate(&mut asl::JsonataEnv {
+            states: Some(asl::States { input, context: &Value::Null, result: None, error_output: None }),
+            variables: &variables,
+            now: base::Timestamp::from_millis(1_700_000_000_123),
+            random: &mut || 1 << 63,
+            limits: asl::JsonataLimits::default(),
+        });
+        match result {
+            Ok(Some(value)) => json!({ "value": value }),
+            Ok(None) => json!({ "undefined": true }),
+            Err(error) => json!({ "error": error.to_string() }),
+        }
+    });
+}
+
 /// Payload templates against an input, or with a `field` values of JSONata.
 #[test]
 fn templates() {
@@ -175,7 +203,18 @@ fn env<'a>(input: &'a Value, context: &'a Value, random: &'a mut dyn FnMut() -> 
 
 /// Runs every case of every file of a folder; what `run` gives replaces or must equal the case's results.
 fn each_case(folder: &str, run: impl Fn(&Value, &Map<String, Value>) -> Value) {
-    const RESULTS: &[&str] = &["expect", "value", "definite", "error", "cause", "location", "syntax_error", "findings"];
+    const RESULTS: &[&str] = &[
+        "expect",
+        "value",
+        "definite",
+        "error",
+        "cause",
+        "location",
+        "syntax_error",
+        "findings",
+        "undefined",
+        "undefined",
+    ];
     let update = std::env::var_os("UPDATE").is_some();
     let mut wrong = Vec::new();
     for path in files(folder) {
