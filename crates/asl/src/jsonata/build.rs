@@ -1,10 +1,13 @@
 //! The raw tree to the one that is evaluated: paths, stages, tail calls, and which steps a `%` needs.
 
-use super::ast::{Call, Group, Kind, Label, Lambda, Node, Program, Stage, Term, Transform};
+#![expect(clippy::boxed_local, reason = "a raw node is large, and one is passed on at every level")]
+
+use super::ast::{Call, Group, Kind, Label, Lambda, Node, Operator, Program, Stage, Term, Transform};
 use super::error::{Failure, Result};
 use super::functions;
 use super::number::Number;
-use super::parse::{Raw, RawKind};
+use super::parse::{Raw, RawKind, RawTerm};
+use super::signature::Signature;
 
 pub(super) fn build(raw: Raw) -> Result<Program> {
     let mut builder = Builder { slots: Vec::new() };
@@ -34,67 +37,93 @@ impl Builder {
         Ok(node)
     }
 
-    fn boxed(&mut self, raw: Raw) -> Result<Box<Node>> {
-        self.node(raw).map(Box::new)
+    fn boxed(&mut self, raw: Box<Raw>) -> Result<Box<Node>> {
+        self.node(*raw).map(Box::new)
     }
 
+    // Every kind has a function of its own: the frame of this one lies on the stack once a level.
     fn kind(&mut self, kind: RawKind, offset: usize, keep_array: bool) -> Result<Node> {
-        let leaf = |kind| Ok(Node::new(kind, offset));
         match kind {
             RawKind::Name(name) => Ok(name_path(name, offset, keep_array)),
             RawKind::Word(word) => Ok(name_path(word.to_owned(), offset, keep_array)),
-            RawKind::Variable(name) => leaf(Kind::Variable { builtin: functions::find(&name), name: name.into() }),
-            RawKind::Text(text) => leaf(Kind::Text(text.into())),
-            RawKind::Number(number) => leaf(Kind::Number(number)),
-            RawKind::Bool(value) => leaf(Kind::Bool(value)),
-            RawKind::Null => leaf(Kind::Null),
-            RawKind::Regex(regex) => leaf(Kind::Regex(Box::new(regex))),
-            RawKind::Placeholder => leaf(Kind::Placeholder),
-            RawKind::Wildcard => leaf(Kind::Wildcard),
-            RawKind::Descendant => leaf(Kind::Descendant),
             RawKind::Parent => Ok(self.parent(offset)),
-            RawKind::Dot(left, right) => self.dot(*left, *right, offset),
-            RawKind::Filter(left, predicate) => self.filter(*left, *predicate, offset),
-            RawKind::Group(left, pairs) => self.group(*left, pairs, offset),
-            RawKind::Sort(left, terms) => self.sort(*left, terms, offset),
-            RawKind::Focus(left, name) => self.focus(*left, name, offset, keep_array),
-            RawKind::Index(left, name) => self.index(*left, name),
-            RawKind::Binary(operator, left, right) => {
-                self.pair(*left, *right, offset, |left, right| Kind::Binary { operator, left, right })
-            }
-            RawKind::Elvis(left, right) => self.pair(*left, *right, offset, |left, right| Kind::Elvis { left, right }),
-            RawKind::Coalesce(left, right) => {
-                self.pair(*left, *right, offset, |left, right| Kind::Coalesce { left, right })
-            }
-            RawKind::Apply(left, right) => self.apply(*left, *right, offset),
-            RawKind::Negate(inner) => self.negate(*inner, offset),
+            RawKind::Dot(left, right) => self.dot(left, right, offset),
+            RawKind::Filter(left, predicate) => self.filter(left, predicate, offset),
+            RawKind::Group(left, pairs) => self.group(left, pairs, offset),
+            RawKind::Sort(left, terms) => self.sort(left, terms, offset),
+            RawKind::Focus(left, name) => self.focus(left, name, offset, keep_array),
+            RawKind::Index(left, name) => self.index(left, name),
+            RawKind::Binary(operator, left, right) => self.binary(operator, left, right, offset),
+            RawKind::Elvis(left, right) => self.elvis(left, right, offset),
+            RawKind::Coalesce(left, right) => self.coalesce(left, right, offset),
+            RawKind::Apply(left, right) => self.apply(left, right, offset),
+            RawKind::Negate(inner) => self.negate(inner, offset),
             RawKind::Array(items) => self.nodes(items, offset, Kind::Array),
             RawKind::Object(pairs) => self.object(pairs, offset),
             RawKind::Block(expressions) => self.block(expressions, offset),
-            RawKind::Bind(name, value) => {
-                let value = self.boxed(*value)?;
-                let inherited = seeking(&value).to_vec();
-                Ok(inherit(Node::new(Kind::Bind { name: name.into(), value }, offset), inherited))
-            }
-            RawKind::Condition(condition, then, otherwise) => {
-                let (condition, then) = (self.boxed(*condition)?, self.boxed(*then)?);
-                let otherwise = otherwise.map(|otherwise| self.boxed(*otherwise)).transpose()?;
-                let parts = [Some(&condition), Some(&then), otherwise.as_ref()];
-                let inherited = parts.iter().flatten().flat_map(|part| seeking(part).to_vec()).collect();
-                Ok(inherit(Node::new(Kind::Condition { condition, then, otherwise }, offset), inherited))
-            }
-            RawKind::Call { procedure, arguments, partial } => self.call(*procedure, arguments, partial, offset),
-            RawKind::Lambda { parameters, signature, body } => {
-                let body = tail_call(self.node(*body)?);
-                let parameters = parameters.into_iter().map(Into::into).collect();
-                leaf(Kind::Lambda(Box::new(Lambda { parameters, signature, body })))
-            }
-            RawKind::Transform(pattern, update, delete) => {
-                let (pattern, update) = (self.node(*pattern)?, self.node(*update)?);
-                let delete = delete.map(|delete| self.node(*delete)).transpose()?;
-                leaf(Kind::Transform(Box::new(Transform { pattern, update, delete })))
-            }
+            RawKind::Bind(name, value) => self.bind(name, value, offset),
+            RawKind::Condition(condition, then, otherwise) => self.condition(condition, then, otherwise, offset),
+            RawKind::Call { procedure, arguments, partial } => self.call(procedure, arguments, partial, offset),
+            RawKind::Lambda { parameters, signature, body } => self.lambda(parameters, signature, body, offset),
+            RawKind::Transform(pattern, update, delete) => self.transform(pattern, update, delete, offset),
+            leaf => Ok(Node::new(leaf_kind(leaf), offset)),
         }
+    }
+
+    fn bind(&mut self, name: String, value: Box<Raw>, offset: usize) -> Result<Node> {
+        let value = self.boxed(value)?;
+        let inherited = seeking(&value).to_vec();
+        Ok(inherit(Node::new(Kind::Bind { name: name.into(), value }, offset), inherited))
+    }
+
+    fn condition(
+        &mut self,
+        condition: Box<Raw>,
+        then: Box<Raw>,
+        otherwise: Option<Box<Raw>>,
+        offset: usize,
+    ) -> Result<Node> {
+        let (condition, then) = (self.boxed(condition)?, self.boxed(then)?);
+        let otherwise = otherwise.map(|otherwise| self.boxed(otherwise)).transpose()?;
+        let parts = [Some(&condition), Some(&then), otherwise.as_ref()];
+        let inherited = parts.iter().flatten().flat_map(|part| seeking(part).to_vec()).collect();
+        Ok(inherit(Node::new(Kind::Condition { condition, then, otherwise }, offset), inherited))
+    }
+
+    fn lambda(
+        &mut self,
+        parameters: Vec<String>,
+        signature: Option<Signature>,
+        body: Box<Raw>,
+        offset: usize,
+    ) -> Result<Node> {
+        let body = tail_call(self.node(*body)?);
+        let parameters = parameters.into_iter().map(Into::into).collect();
+        Ok(Node::new(Kind::Lambda(Box::new(Lambda { parameters, signature, body })), offset))
+    }
+
+    fn transform(
+        &mut self,
+        pattern: Box<Raw>,
+        update: Box<Raw>,
+        delete: Option<Box<Raw>>,
+        offset: usize,
+    ) -> Result<Node> {
+        let (pattern, update) = (self.node(*pattern)?, self.node(*update)?);
+        let delete = delete.map(|delete| self.node(*delete)).transpose()?;
+        Ok(Node::new(Kind::Transform(Box::new(Transform { pattern, update, delete })), offset))
+    }
+
+    fn binary(&mut self, operator: Operator, left: Box<Raw>, right: Box<Raw>, offset: usize) -> Result<Node> {
+        self.pair(left, right, offset, |left, right| Kind::Binary { operator, left, right })
+    }
+
+    fn elvis(&mut self, left: Box<Raw>, right: Box<Raw>, offset: usize) -> Result<Node> {
+        self.pair(left, right, offset, |left, right| Kind::Elvis { left, right })
+    }
+
+    fn coalesce(&mut self, left: Box<Raw>, right: Box<Raw>, offset: usize) -> Result<Node> {
+        self.pair(left, right, offset, |left, right| Kind::Coalesce { left, right })
     }
 
     fn parent(&mut self, offset: usize) -> Node {
@@ -105,8 +134,8 @@ impl Builder {
 
     fn pair(
         &mut self,
-        left: Raw,
-        right: Raw,
+        left: Box<Raw>,
+        right: Box<Raw>,
         offset: usize,
         kind: impl FnOnce(Box<Node>, Box<Node>) -> Kind,
     ) -> Result<Node> {
@@ -142,8 +171,8 @@ impl Builder {
         Ok(node)
     }
 
-    fn negate(&mut self, inner: Raw, offset: usize) -> Result<Node> {
-        let mut inner = self.node(inner)?;
+    fn negate(&mut self, inner: Box<Raw>, offset: usize) -> Result<Node> {
+        let mut inner = self.node(*inner)?;
         if let Kind::Number(number) = &mut inner.kind {
             *number = match *number {
                 Number::Int(int) => int.checked_neg().map_or(Number::from(-(int as f64)), Number::Int),
@@ -155,23 +184,23 @@ impl Builder {
         Ok(inherit(Node::new(Kind::Negate(Box::new(inner)), offset), inherited))
     }
 
-    fn apply(&mut self, left: Raw, right: Raw, offset: usize) -> Result<Node> {
+    fn apply(&mut self, left: Box<Raw>, right: Box<Raw>, offset: usize) -> Result<Node> {
         let (left, right) = (self.boxed(left)?, self.boxed(right)?);
         let keep_array = left.keep_array || right.keep_array;
         Ok(Node { keep_array, ..Node::new(Kind::Apply { left, right }, offset) })
     }
 
-    fn call(&mut self, procedure: Raw, arguments: Vec<Raw>, partial: bool, offset: usize) -> Result<Node> {
+    fn call(&mut self, procedure: Box<Raw>, arguments: Vec<Raw>, partial: bool, offset: usize) -> Result<Node> {
         let arguments = arguments.into_iter().map(|raw| self.node(raw)).collect::<Result<Vec<_>>>()?;
-        let procedure = self.node(procedure)?;
+        let procedure = self.node(*procedure)?;
         let inherited = arguments.iter().flat_map(|argument| seeking(argument).to_vec()).collect();
         let call = Box::new(Call { procedure, arguments });
         let kind = if partial { Kind::Partial(call) } else { Kind::Function(call) };
         Ok(inherit(Node::new(kind, offset), inherited))
     }
 
-    fn dot(&mut self, left: Raw, right: Raw, offset: usize) -> Result<Node> {
-        let left = self.node(left)?;
+    fn dot(&mut self, left: Box<Raw>, right: Box<Raw>, offset: usize) -> Result<Node> {
+        let left = self.node(*left)?;
         let mut path = match left.kind {
             Kind::Path { .. } => left,
             _ => {
@@ -179,7 +208,7 @@ impl Builder {
                 inherit(path_of(left, offset), inherited)
             }
         };
-        let mut right = self.node(right)?;
+        let mut right = self.node(*right)?;
         let Kind::Path { steps, keep_singleton } = &mut path.kind else { return Ok(path) };
         match right.kind {
             Kind::Path { steps: more, .. } => steps.extend(more),
@@ -198,13 +227,11 @@ impl Builder {
         Ok(path)
     }
 
-    fn filter(&mut self, left: Raw, predicate: Raw, offset: usize) -> Result<Node> {
-        let mut node = self.node(left)?;
-        let predicate = self.node(predicate)?;
+    fn filter(&mut self, left: Box<Raw>, predicate: Box<Raw>, offset: usize) -> Result<Node> {
+        let mut node = self.node(*left)?;
+        let predicate = self.node(*predicate)?;
         let is_path = matches!(node.kind, Kind::Path { .. });
-        if is_path && node.group().is_some() {
-            return Err(Failure::new("S0209").at(offset));
-        }
+        // A path's grouping is no matter: its predicates go to its last step, as in the reference.
         let step = last_step(&mut node);
         if step.group().is_some() {
             return Err(Failure::new("S0209").at(offset));
@@ -226,8 +253,8 @@ impl Builder {
         Ok(node)
     }
 
-    fn group(&mut self, left: Raw, pairs: Vec<(Raw, Raw)>, offset: usize) -> Result<Node> {
-        let mut node = self.node(left)?;
+    fn group(&mut self, left: Box<Raw>, pairs: Vec<(Raw, Raw)>, offset: usize) -> Result<Node> {
+        let mut node = self.node(*left)?;
         if node.group().is_some() {
             return Err(Failure::new("S0210").at(offset));
         }
@@ -236,8 +263,8 @@ impl Builder {
         Ok(node)
     }
 
-    fn sort(&mut self, left: Raw, terms: Vec<super::parse::RawTerm>, offset: usize) -> Result<Node> {
-        let left = self.node(left)?;
+    fn sort(&mut self, left: Box<Raw>, terms: Vec<RawTerm>, offset: usize) -> Result<Node> {
+        let left = self.node(*left)?;
         let mut path = if matches!(left.kind, Kind::Path { .. }) { left } else { path_of(left, offset) };
         let mut inherited = Vec::new();
         let mut sorted = Vec::with_capacity(terms.len());
@@ -253,8 +280,8 @@ impl Builder {
         Ok(path)
     }
 
-    fn focus(&mut self, left: Raw, name: String, offset: usize, keep_array: bool) -> Result<Node> {
-        let mut node = self.node(left)?;
+    fn focus(&mut self, left: Box<Raw>, name: String, offset: usize, keep_array: bool) -> Result<Node> {
+        let mut node = self.node(*left)?;
         let step = last_step(&mut node);
         if !step.predicates().is_empty() || step.extra.as_ref().is_some_and(|extra| extra.stages.is_some()) {
             return Err(Failure::new("S0215").at(offset));
@@ -268,8 +295,8 @@ impl Builder {
         Ok(node)
     }
 
-    fn index(&mut self, left: Raw, name: String) -> Result<Node> {
-        let mut node = self.node(left)?;
+    fn index(&mut self, left: Box<Raw>, name: String) -> Result<Node> {
+        let mut node = self.node(*left)?;
         if !matches!(node.kind, Kind::Path { .. }) {
             if let Some(extra) = &mut node.extra
                 && !extra.predicates.is_empty()
@@ -350,6 +377,21 @@ impl Builder {
             _ => return Err(Failure::new("S0217").at(node.offset)),
         }
         Ok(())
+    }
+}
+
+/// What has nothing within it.
+fn leaf_kind(kind: RawKind) -> Kind {
+    match kind {
+        RawKind::Variable(name) => Kind::Variable { builtin: functions::find(&name), name: name.into() },
+        RawKind::Text(text) => Kind::Text(text.into()),
+        RawKind::Number(number) => Kind::Number(number),
+        RawKind::Bool(value) => Kind::Bool(value),
+        RawKind::Regex(regex) => Kind::Regex(regex),
+        RawKind::Placeholder => Kind::Placeholder,
+        RawKind::Wildcard => Kind::Wildcard,
+        RawKind::Descendant => Kind::Descendant,
+        _ => Kind::Null,
     }
 }
 

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 use super::error::{Code, Failure, Result};
-use super::meter::Meter;
+use super::meter::{ELEMENT_BYTES, Meter};
 use super::number::{self, Number};
-use super::value::{Array, Flags, List, Made, NESTING_MAX, Object, Text, TextBuilder, Val};
+use super::value::{Array, Flags, Items, List, Made, NESTING_MAX, Object, Text, TextBuilder, Val};
 
 /// How deep a value may nest that is printed or copied: made ones bounded by [`NESTING_MAX`], with data in them.
 const DEPTH_MAX: u32 = 2 * NESTING_MAX;
@@ -23,7 +23,7 @@ pub(super) fn output(meter: &Meter<'_>, value: &Val<'_>) -> Result<Option<Value>
 fn json(meter: &Meter<'_>, value: &Val<'_>, depth: u32) -> Result<Value> {
     meter.step(1)?;
     // Shared parts are copied each time they are met, and the copies are held together.
-    meter.hold(super::meter::ELEMENT_BYTES)?;
+    meter.hold(ELEMENT_BYTES)?;
     if depth > DEPTH_MAX {
         return Err(Failure::bound(Code::Depth));
     }
@@ -43,6 +43,13 @@ fn json(meter: &Meter<'_>, value: &Val<'_>, depth: u32) -> Result<Value> {
 }
 
 fn array_json(meter: &Meter<'_>, array: &Array<'_>, depth: u32) -> Result<Value> {
+    if let Items::Json(items) = array.items {
+        let mut survey = Survey::default();
+        items.iter().try_for_each(|item| survey.add(item, depth + 1))?;
+        if survey.pay(meter)? {
+            return Ok(Value::Array(items.to_vec()));
+        }
+    }
     let mut items = Vec::with_capacity(array.len().min(4096));
     for item in array.iter() {
         items.push(json(meter, &item, depth + 1)?);
@@ -51,7 +58,14 @@ fn array_json(meter: &Meter<'_>, array: &Array<'_>, depth: u32) -> Result<Value>
 }
 
 fn object_json(meter: &Meter<'_>, object: &Object<'_>, depth: u32) -> Result<Value> {
-    let mut members = Map::new();
+    if let Object::Json(members) = object {
+        let mut survey = Survey::default();
+        members.values().try_for_each(|member| survey.add(member, depth + 1))?;
+        if survey.pay(meter)? {
+            return Ok(Value::Object((*members).clone()));
+        }
+    }
+    let mut members = Map::with_capacity(object.len());
     for (key, value) in object.members() {
         if matches!(value, Val::Undefined | Val::Function(_)) {
             continue;
@@ -60,6 +74,49 @@ fn object_json(meter: &Meter<'_>, object: &Object<'_>, depth: u32) -> Result<Val
         members.insert((*key).to_owned(), json(meter, &value, depth + 1)?);
     }
     Ok(Value::Object(members))
+}
+
+/// What copying data from outside costs, and whether it can be copied as it is.
+#[derive(Default)]
+struct Survey {
+    values: usize,
+    bytes: usize,
+    /// There is a `1.0`, which comes out as `1`.
+    changes: bool,
+}
+
+impl Survey {
+    fn add(&mut self, value: &Value, depth: u32) -> Result<()> {
+        if depth > DEPTH_MAX {
+            return Err(Failure::bound(Code::Depth));
+        }
+        self.values += 1;
+        match value {
+            Value::Null | Value::Bool(_) => Ok(()),
+            Value::Number(number) => {
+                self.changes |= number.is_f64() && number.as_f64().is_some_and(|float| float.fract() == 0.0);
+                Ok(())
+            }
+            Value::String(text) => {
+                self.bytes += text.len();
+                Ok(())
+            }
+            Value::Array(items) => items.iter().try_for_each(|item| self.add(item, depth + 1)),
+            Value::Object(members) => members.iter().try_for_each(|(key, member)| {
+                self.bytes += key.len();
+                self.add(member, depth + 1)
+            }),
+        }
+    }
+
+    fn pay(&self, meter: &Meter<'_>) -> Result<bool> {
+        if self.changes {
+            return Ok(false);
+        }
+        meter.hold(self.values * ELEMENT_BYTES + self.bytes)?;
+        meter.step(self.values as u64 / 4)?;
+        Ok(true)
+    }
 }
 
 fn number_json(number: Number) -> Value {

@@ -17,6 +17,8 @@ pub(super) struct Failure {
     pub offset: Option<usize>,
     /// The operator or function that it is about.
     pub token: Option<Box<str>>,
+    /// It is a number or another literal, which is not quoted.
+    pub plain_token: bool,
     /// Which argument, counted from 1.
     pub index: Option<usize>,
     /// JSON.
@@ -130,9 +132,10 @@ impl Failure {
             match &rest[start + 1..start + length] {
                 "value" => text.push_str(self.value.as_deref().unwrap_or("undefined")),
                 "value2" => text.push_str(self.value2.as_deref().unwrap_or("undefined")),
-                "token" => text.push_str(&quote_text(self.token.as_deref().unwrap_or_default())),
+                "token" if self.plain_token => text.push_str(self.token.as_deref().unwrap_or_default()),
+                "token" => text.push_str(&self.token.as_deref().map_or_else(|| "undefined".to_owned(), quote_text)),
                 "type" => text.push_str(&quote_text(self.element_type.unwrap_or_default())),
-                "name" => text.push_str(self.token.as_deref().unwrap_or_default()),
+                "name" => text.push_str(self.token.as_deref().unwrap_or("undefined")),
                 "index" => text.push_str(&self.index.unwrap_or(1).to_string()),
                 other => text.push_str(other),
             }

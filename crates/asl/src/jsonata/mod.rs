@@ -197,7 +197,7 @@ pub struct JsonataLimits {
     /// Work in steps; one step is about one node evaluated or one small value made.
     pub steps_max: u64,
     /// How deep evaluation may nest; a call that is not a tail call takes about three levels. A level takes up to
-    /// 2 KiB of stack (8 KiB without optimisation), so far beyond the default the thread's stack must be larger too.
+    /// 3 KiB of stack (6 KiB without optimisation), so far beyond the default the thread's stack must be larger too.
     pub depth_max: usize,
     /// How much memory the values made on the way may take together: 24 bytes an element, 2 a byte of text.
     pub memory_bytes_max: usize,

@@ -7,8 +7,9 @@ use super::regex::Regex;
 use super::signature::Signature;
 use super::token::{Lexer, Token};
 
-/// How deep a tree may be; everything walks it by recursion. Evaluation as AWS bounds it goes 100 deep.
-const DEPTH_MAX: usize = 300;
+/// How deep a tree may be; everything walks it by recursion, at up to 2 KiB of stack a level (6 KiB without
+/// optimisation). Evaluation as AWS bounds it goes 100 deep.
+const DEPTH_MAX: usize = 200;
 
 /// A node as it was written.
 pub(super) struct Raw {
@@ -26,7 +27,7 @@ pub(super) enum RawKind {
     Number(Number),
     Bool(bool),
     Null,
-    Regex(Regex),
+    Regex(Box<Regex>),
     /// `and`, `or` or `in` where an operand should be: a name after all.
     Word(&'static str),
     Placeholder,
@@ -102,7 +103,9 @@ impl Parser<'_> {
     }
 
     fn unexpected(&self, code: &'static str) -> Box<Failure> {
-        Failure::new(code).at(self.offset).token(&self.token.shown())
+        let mut failure = Failure::new(code).at(self.offset).token(&self.token.shown());
+        failure.plain_token = matches!(self.token, Token::Number(_) | Token::Bool(_) | Token::Null);
+        failure
     }
 
     /// An expression of operators that bind tighter than `binding`.
@@ -113,7 +116,9 @@ impl Parser<'_> {
         }
         let token = std::mem::replace(&mut self.token, Token::End);
         let offset = self.offset;
-        self.advance(true)?;
+        // Behind a bracket or a sign stands an operand, so a slash begins a regular expression there.
+        let opens = matches!(token, Token::Operator("(" | "[" | "{" | "-" | "|"));
+        self.advance(!opens)?;
         let mut left = self.prefix(token, offset)?;
         while binding < left_binding(&self.token) {
             let Token::Operator(operator) = self.token else { break };
@@ -225,7 +230,7 @@ impl Parser<'_> {
             self.expect(",", false)?;
             delete = Some(self.boxed(0)?);
         }
-        self.expect("|", false)?;
+        self.expect("|", true)?;
         Ok(RawKind::Transform(pattern, update, delete))
     }
 
@@ -283,7 +288,7 @@ impl Parser<'_> {
             step = inner;
         }
         step.keep_array = true;
-        self.expect("]", false)?;
+        self.expect("]", true)?;
         Ok(left)
     }
 
@@ -301,7 +306,7 @@ impl Parser<'_> {
             }
             self.expect(",", false)?;
         }
-        self.expect(")", false)?;
+        self.expect(")", true)?;
         Ok(terms)
     }
 
@@ -345,7 +350,7 @@ impl Parser<'_> {
         let signature = if self.token.is("<") { Some(self.signature()?) } else { None };
         self.expect("{", false)?;
         let body = self.boxed(0)?;
-        self.expect("}", false)?;
+        self.expect("}", true)?;
         self.node(RawKind::Lambda { parameters, signature, body }, offset)
     }
 

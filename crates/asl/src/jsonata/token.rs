@@ -13,7 +13,7 @@ pub(super) enum Token {
     Number(Number),
     Bool(bool),
     Null,
-    Regex(Regex),
+    Regex(Box<Regex>),
     End,
 }
 
@@ -60,7 +60,7 @@ impl<'t> Lexer<'t> {
         let Some(first) = rest.chars().next() else { return Ok((Token::End, start)) };
         if first == '/' && !infix {
             self.at += 1;
-            return Ok((Token::Regex(self.regex(start)?), start));
+            return Ok((Token::Regex(Box::new(self.regex(start)?)), start));
         }
         if let Some(operator) = OPERATORS.iter().find(|operator| rest.starts_with(**operator)) {
             self.at += operator.len();

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod jsonata;
+mod jsonata_bounds;
 mod jsonata_suite;
 mod layout;
 mod oracle;

@@ -248,7 +248,8 @@ impl<'a> Evaluator<'a, '_> {
     ) -> Result<Val<'a>> {
         let value = self.evaluate(left, input, frame)?;
         if let Kind::Function(call) = &right.kind {
-            return self.call(call, right.offset, Some(value), input, frame);
+            let value = self.call(call, right.offset, Some(value), input, frame)?;
+            return if right.extra.is_some() { self.evaluate_extra(right, value, frame) } else { Ok(value) };
         }
         let function = self.evaluate(right, input, frame)?;
         let Val::Function(second) = &function else {

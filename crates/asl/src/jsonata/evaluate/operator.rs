@@ -70,12 +70,18 @@ impl<'a> Evaluator<'a, '_> {
             return Ok(Val::Bool(false));
         }
         let items = as_array(&self.meter, right.clone())?;
-        for item in items.iter() {
-            if deep_equal(&self.meter, left, &item)? {
-                return Ok(Val::Bool(true));
-            }
-        }
-        Ok(Val::Bool(false))
+        self.meter.step(items.len() as u64 / 8)?;
+        // Arrays and objects are in it only as themselves, as in the reference.
+        let found = items.iter().any(|item| match (left, &item) {
+            (Val::Text(left), Val::Text(item)) => left == item,
+            (Val::Number(left), Val::Number(item)) => left == item,
+            (Val::Bool(left), Val::Bool(item)) => left == item,
+            (Val::Null, Val::Null) => true,
+            (Val::Array(left), Val::Array(item)) => left.is_same(item),
+            (Val::Object(left), Val::Object(item)) => left.is_same(item),
+            _ => false,
+        });
+        Ok(Val::Bool(found))
     }
 
     fn range(&self, left: &Val<'a>, right: &Val<'a>) -> Result<Val<'a>> {

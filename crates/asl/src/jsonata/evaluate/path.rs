@@ -9,6 +9,7 @@ use super::super::value::{Array, Flags, List, Tuple, Val};
 use super::{Evaluator, as_array, boolean};
 
 /// What flows from step to step. One value, the usual case, needs no array.
+#[derive(Clone)]
 enum Stream<'a> {
     One(Val<'a>),
     Many(Array<'a>),
@@ -160,7 +161,8 @@ impl<'a> Evaluator<'a, '_> {
                 }
                 item => self.evaluate(predicate, item, frame)?,
             };
-            if self.selects(&selected, index, array.len())? {
+            // Nothing was asked too, as that may fail, but is nothing still.
+            if self.selects(&selected, index, array.len())? && !item.is_undefined() {
                 list.push(item)?;
             }
         }
@@ -226,7 +228,14 @@ impl<'a> Evaluator<'a, '_> {
         for (index, step) in steps.iter().enumerate() {
             streaming |= step.tuple;
             if index == 0 && step.constructs_array {
-                stream = self.constructed(step, stream, frame)?;
+                let values = self.constructed(step, stream.clone(), frame)?;
+                // A focus leaves the context what it was; an array constructor binds none, as in the reference.
+                if step.focus().is_none() {
+                    stream = values;
+                }
+                if !streaming && matches!(&stream, Stream::Many(array) if array.is_empty()) {
+                    break;
+                }
                 continue;
             }
             if streaming {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use md5::Digest;
 use serde_json::Value;
 
-use super::super::error::{Failure, Result};
+use super::super::error::{Code, Failure, Result};
 use super::super::evaluate::Evaluator;
 use super::super::function::Arguments;
 use super::super::meter::Meter;
@@ -89,7 +89,7 @@ pub(super) fn range<'a>(evaluator: &Evaluator<'a, '_>, mut arguments: Arguments<
     }
     let length = (i128::from(end) - i128::from(start)) / i128::from(step) + 1;
     if length > evaluator.meter.limits().range_length_max as i128 {
-        return Err(Failure::new("D2014").value(&Val::from(length as f64)));
+        return Err(Failure::bound(Code::Memory));
     }
     evaluator.meter.step(length as u64 / 8)?;
     let numbers =

@@ -52,6 +52,7 @@ impl<'a, 'f> Matches<'a, 'f> {
     }
 
     fn next(&mut self, evaluator: &Evaluator<'a, '_>) -> Result<Option<Found<'a>>> {
+        evaluator.meter.step(2)?;
         match std::mem::replace(&mut self.source, Source::Done) {
             Source::Regex { from, first: false, .. } if from >= self.text.len() => Ok(None),
             Source::Regex { regex, from, first } => self.next_match(evaluator, regex, from, first),
