@@ -1,6 +1,7 @@
 //! No expression hangs, fills the memory or overflows the stack; no text makes the engine panic.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 
 use asl::{Jsonata, JsonataEnv, JsonataError, JsonataLimits, States, Variables};
 use base::Timestamp;
@@ -146,6 +147,40 @@ fn a_hundred_levels_of_anything_fit_the_stack() {
     }
 }
 
+/// A value as deep as one can be, in everything that walks one, at the end of a deep recursion.
+#[test]
+fn a_deep_value_fits_the_stack() {
+    let array = "$reduce([1..490], function($a, $b) { [[$a]] }, 1)";
+    let object = "$reduce([1..490], function($a, $b) { { 'k': $a } }, 1)";
+    for made in [array, object] {
+        for walk in [
+            "$count(x.**)",
+            "$string(x)",
+            "x = y",
+            "$clone(x)",
+            "x.k.k",
+            "$spread(x)",
+            "$keys(x)",
+            "*.*",
+            "$boolean(x)",
+            "x ~> |**|{ 'n': 1 }|",
+            "$sum(x)",
+            "-x",
+            "x",
+            "$distinct([x, y])",
+            "x{ $string(k): k }",
+            "$error($string(x))",
+        ] {
+            let text = format!(
+                "($x := {made}; $y := {made}; \
+                 $f := function($n) {{ $n = 0 ? {{ 'x': $x, 'y': $y }}.({walk}) : [[$f($n - 1)]] }}; $f(20))"
+            );
+            Jsonata::parse(&text).expect(&text);
+            on_small_stack(move || drop(evaluate(&text, JsonataLimits::default())));
+        }
+    }
+}
+
 #[test]
 fn deep_texts_are_refused() {
     for (before, after) in [
@@ -214,6 +249,25 @@ proptest! {
     }
 
     #[test]
+    fn any_change_to_a_sound_expression_ends(
+        pick in any::<proptest::sample::Index>(),
+        other in any::<proptest::sample::Index>(),
+        at in any::<proptest::sample::Index>(),
+        length in 0usize..8,
+    ) {
+        let known = known_expressions();
+        let (text, other) = (pick.get(known), other.get(known));
+        let characters: Vec<char> = text.chars().collect();
+        let start = at.index(characters.len() + 1);
+        let end = (start + length).min(characters.len());
+        let (before, inside, after) = (&characters[..start], &characters[start..end], &characters[end..]);
+        for middle in ["", &inside.iter().rev().collect::<String>(), &inside.iter().collect::<String>().repeat(3), other] {
+            let text = before.iter().collect::<String>() + middle + &after.iter().collect::<String>();
+            on_small_stack(move || drop(evaluate(&text, small())));
+        }
+    }
+
+    #[test]
     fn any_regular_expression_ends(pattern in "[ab.*+?|()\\[\\]{}^$\\\\dwsb1-3,:=!<-]{1,20}", text in "[abc0-9 ]{0,30}") {
         drop(evaluate(&format!("$match('{text}', /{pattern}/)"), small()));
         drop(evaluate(&format!("$replace('{text}', /{pattern}/i, '<$1$0$$>', 5)"), small()));
@@ -233,6 +287,25 @@ proptest! {
             drop(evaluate(&text, small()));
         }
     }
+}
+
+/// The expressions of `data/jsonata`, and of the official suite where there is one.
+fn known_expressions() -> &'static [String] {
+    static KNOWN: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jsonata");
+        let files = std::fs::read_dir(folder).expect("data/jsonata").map(|entry| entry.expect("an entry").path());
+        let suite = std::env::var_os("STEPWELL_JSONATA_SUITE").map(|folder| Path::new(&folder).join("cases.json"));
+        let mut expressions = Vec::new();
+        for file in files.chain(suite) {
+            let text = std::fs::read_to_string(&file).expect("a data file").replace("\\ud800", "");
+            let file: Value = serde_json::from_str(&text).expect("JSON");
+            let cases = file.get("cases").unwrap_or(&file).as_array().expect("cases");
+            expressions.extend(cases.iter().map(|case| case["expr"].as_str().expect("expr").to_owned()));
+        }
+        expressions.sort();
+        expressions
+    });
+    &KNOWN
 }
 
 fn small() -> JsonataLimits {
