@@ -50,7 +50,10 @@ pub fn run(machine: asl::StateMachine, input: &str, seed: u64) {
         let mut random_inside = || random(&mut chance_inside);
         let mut token = |task: TaskId| format!("token-{task}");
         let limits = Limits { history_events_max: 2_000, transitions_per_step_max: 64, ..Limits::STANDARD };
-        let step = execution.step(next, &mut Env { now, random: &mut random_inside, token: &mut token, limits });
+        let step = execution.step(
+            next,
+            &mut Env { now, random: &mut random_inside, token: &mut token, admit: &mut |_| Ok(()), limits },
+        );
         for event in step.history {
             assert_eq!(event.id, last + 1, "ids have no gaps");
             assert!(event.previous_event_id < event.id);
